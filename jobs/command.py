@@ -1,0 +1,250 @@
+"""Any command as a workload: factors go into the command line, metrics come back as one JSON line.
+
+The measured window is the process as a whole, or what lies between two marker lines. A window that is too short is
+filled by running the command again; with markers it cannot be, and the row is flagged.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from jobs.order import TrialOrder
+from jobs.workload import INFERENCE, Findings, Recorder
+from sipa.errors import TrialCrash, TrialOutputError, WorkloadError
+from sipa.spec.model import CommandOutput
+from sipa.trial import Row
+from sipa.workloads import Value, ValueType
+
+_JSON_TYPES: dict[ValueType, tuple[type, ...]] = {
+    ValueType.INTEGER: (int,),
+    ValueType.NUMBER: (int, float),
+    ValueType.TEXT: (str,),
+    ValueType.BOOLEAN: (bool,),
+}
+
+
+def arguments(template: str, values: Mapping[str, Value]) -> list[str]:
+    """The command line as arguments: split like a shell would, then filled, so that a value with spaces stays one.
+
+    Raises:
+        WorkloadError: quotes that do not close, or a name without a value.
+    """
+    try:
+        return [filled(part, values) for part in shlex.split(template)]
+    except ValueError as error:
+        raise WorkloadError(f"workload.command: {template!r}: {error}") from error
+
+
+def filled(template: str, values: Mapping[str, Value]) -> str:
+    """The template with `{name}` replaced; booleans become true and false.
+
+    Raises:
+        WorkloadError: a name without a value.
+    """
+    try:
+        return template.format_map({name: _text(value) for name, value in values.items()})
+    except (KeyError, IndexError) as error:
+        raise WorkloadError(f"{template!r}: no value for {error}") from error
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def inputs_digest(output: CommandOutput, values: Mapping[str, Value], folder: Path) -> str | None:
+    """SHA-256 over the names and contents of the files that the spec calls inputs; None if it names none.
+
+    Raises:
+        WorkloadError: an input that cannot be read.
+    """
+    if not output.inputs:
+        return None
+    found = hashlib.sha256()
+    for template in output.inputs:
+        path = folder / filled(template, values)
+        try:
+            content = hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise WorkloadError(
+                f"{path}: named in workload.inputs, cannot be read: {error.strerror}. Paths are relative to the "
+                "sweep file's folder."
+            ) from error
+        found.update(filled(template, values).encode() + b"\0" + content)
+    return found.hexdigest()
+
+
+def run(order: TrialOrder, recorder: Recorder) -> Findings:
+    """Run the command, once or until the window is long enough."""
+    values = order.trial.treatment.parameters
+    output = order.output
+    command = arguments(str(values["command"]), values)
+    findings: list[Row] = []
+    if output.begin_marker is None:
+        with recorder.phase(INFERENCE):
+            findings += _repeatedly(command, order, recorder)
+    else:
+        findings.append(_between_markers(command, order, recorder))
+    return _findings(findings, output, order, recorder)
+
+
+def _repeatedly(command: list[str], order: TrialOrder, recorder: Recorder) -> Iterator[Row]:
+    wanted = order.measurement.min_window_s
+    while True:
+        with _Process(command, order) as process:
+            lines = [line for line in process.lines() if _is_object(line)]
+        yield _parsed(lines, order.output)
+        recorder.progress(min(1.0, recorder.elapsed_s() / wanted) if wanted else 1.0)
+        if recorder.elapsed_s() >= wanted:
+            return
+
+
+def _between_markers(command: list[str], order: TrialOrder, recorder: Recorder) -> Row:
+    output, lines, stages = order.output, [], iter(("load", INFERENCE, "score"))
+    markers = [output.begin_marker, output.end_marker]
+    length = 0.0
+    with _Process(command, order) as process, ExitStack() as phase:
+        phase.enter_context(recorder.phase(next(stages)))
+        for line in process.lines():
+            if markers and line == markers[0]:
+                length = recorder.elapsed_s()
+                markers.pop(0)
+                phase.close()
+                phase.enter_context(recorder.phase(next(stages)))
+            elif _is_object(line):
+                lines.append(line)
+    if markers:
+        raise TrialOutputError(
+            f"the marker line {markers[0]!r} never came on standard output of {shlex.join(command)}. "
+            "Print it on a line of its own and flush."
+        )
+    if length < order.measurement.min_window_s:
+        recorder.flag(f"window: {length:.3g} s between the markers, less than {order.measurement.min_window_s:g} s")
+    return _parsed(lines, output)
+
+
+def _findings(found: list[Row], output: CommandOutput, order: TrialOrder, recorder: Recorder) -> Findings:
+    metrics = [{name: row[name] for name, _ in output.metrics} for row in found]
+    differing = sorted({name for row in metrics for name, value in row.items() if value != metrics[-1][name]})
+    if differing:
+        recorder.flag(f"metrics: {', '.join(differing)} differ between passes; the last one stands in the row")
+    work = math.fsum(row[output.work_key] for row in found) if output.work_key else float(len(found))
+    columns: Row = dict(metrics[-1])
+    if "inputs_sha256" in order.trial.treatment.contents:
+        columns["inputs_sha256"] = order.trial.treatment.contents["inputs_sha256"]
+    return Findings(
+        work_unit=output.work_unit,
+        work_units=work,
+        images=int(work) if output.work_unit == "image" else None,
+        passes=len(found),
+        columns=columns,
+    )
+
+
+def _is_object(line: str) -> bool:
+    return line.startswith("{") and line.endswith("}")
+
+
+def _parsed(lines: list[str], output: CommandOutput) -> Row:
+    """The declared keys of the last JSON object that was printed.
+
+    Raises:
+        TrialOutputError: no such line, a key that is missing, or a value of another type.
+    """
+    wanted = dict(output.metrics)
+    if output.work_key is not None:
+        wanted.setdefault(output.work_key, ValueType.NUMBER)
+    if not wanted:
+        return {}
+    found = _last_object(lines, wanted)
+    return {name: _checked(name, found, kind) for name, kind in wanted.items()}
+
+
+def _last_object(lines: list[str], wanted: Mapping[str, ValueType]) -> dict[str, Any]:
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    example = json.dumps(dict.fromkeys(wanted, 0))
+    raise TrialOutputError(
+        f"no JSON line on standard output, but the spec declares {', '.join(wanted)}. Print one line like {example}"
+    )
+
+
+def _checked(name: str, found: dict[str, Any], kind: ValueType) -> Any:
+    if name not in found:
+        raise TrialOutputError(f"the JSON line has no key {name!r}, which the spec declares; it has {sorted(found)}")
+    value: Any = found[name]
+    if not isinstance(value, _JSON_TYPES[kind]) or (isinstance(value, bool) and kind is not ValueType.BOOLEAN):
+        raise TrialOutputError(f"the JSON line's {name} is {value!r}, but the spec declares a {kind.value}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TrialOutputError(f"the JSON line's {name} is {value!r}: not a finite number")
+    return float(found[name]) if kind is ValueType.NUMBER else value
+
+
+@dataclass
+class _Process:
+    """The user's command: standard output is read, standard error goes to the log."""
+
+    command: list[str]
+    order: TrialOrder
+
+    def __enter__(self) -> Self:
+        try:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.order.source_folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise WorkloadError(
+                f"{self.command[0]}: cannot be started in {self.order.source_folder}: {error.strerror}"
+            ) from error
+        return self
+
+    def lines(self) -> Iterator[str]:
+        """Lines of standard output as they come, also written to the log."""
+        assert self._process.stdout is not None  # noqa: S101 asked for with PIPE
+        for line in self._process.stdout:
+            sys.stdout.write(line)
+            yield line.rstrip("\r\n")
+        sys.stdout.flush()
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is not None:
+            self._process.kill()
+        code = self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        if kind is None and code != 0:
+            raise TrialCrash(
+                f"{shlex.join(self.command)} {_ended(code)}. Its output stands in the log; run it by hand in "
+                f"{self.order.source_folder}."
+            )
+
+
+def _ended(code: int) -> str:
+    return f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
+
+
+def _environment() -> dict[str, str]:
+    """`python` in a command is the interpreter that sipa-cluster runs in, also where its environment is not active."""
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }

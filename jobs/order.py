@@ -1,0 +1,85 @@
+"""The order for one attempt at one trial: all that a node must know, and a file format for the trial's own process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from sipa.errors import UsageError
+from sipa.spec.model import CommandOutput, MeasurementSpec
+from sipa.trial import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOrder:
+    """One attempt at one trial, addressed to a node.
+
+    Attributes:
+        sweep: name of the sweep.
+        position: how many trials this node ran before in this sweep.
+        site: testbed site; None without a lease.
+        lease_id: None without a lease.
+        source_folder: the sweep file's folder; commands run there.
+        workspace: scratch folder of this attempt, on the results' file system.
+        log: file that takes the standard output and error of the trial's process.
+        cache: where scores of equal detections are kept.
+        root: counters and host state are read below it; "/" but for rehearsals.
+    """
+
+    trial: Trial
+    attempt: int
+    sweep: str
+    spec_hash: str
+    session_id: str
+    node: str
+    planned_position: int
+    position: int
+    site: str | None
+    lease_id: str | None
+    measurement: MeasurementSpec
+    output: CommandOutput
+    source_folder: Path
+    workspace: Path
+    log: Path
+    cache: Path
+    root: Path
+
+    @property
+    def file(self) -> Path:
+        """The order as the trial's own process reads it."""
+        return self.workspace / "trial.json"
+
+    @property
+    def findings(self) -> Path:
+        """What the trial's own process found, written by it at its end."""
+        return self.workspace / "findings.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Outputs per image, if the workload has any."""
+        return self.workspace / "predictions.parquet"
+
+
+_ADAPTER = TypeAdapter(TrialOrder)
+
+
+def write_order(order: TrialOrder) -> None:
+    """Write the order into its workspace, which is made."""
+    order.workspace.mkdir(parents=True, exist_ok=True)
+    order.file.write_bytes(_ADAPTER.dump_json(order, indent=1))
+
+
+def read_order(path: Path) -> TrialOrder:
+    """The order in a file.
+
+    Raises:
+        UsageError: the file is missing or no order.
+    """
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path}: not a trial order: {place}: {first['msg']}") from error

@@ -1,0 +1,114 @@
+"""Checks of a host before it measures: what was found, why it matters, and the command that cures it."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from jobs.environment import fingerprint
+from sipa.energy.selection import MEASURED, why_unusable
+
+_BUSY_LOAD = 0.5
+_FREE_BYTES = 2**30
+
+
+class CheckState(StrEnum):
+    """What a check says."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check.
+
+    Attributes:
+        found: the state of things.
+        why: why it matters.
+        cure: what to do; empty when there is nothing to do.
+    """
+
+    name: str
+    state: CheckState
+    found: str
+    why: str
+    cure: str = ""
+
+
+def checks(root: Path = Path("/"), *, results: Path = Path()) -> tuple[Check, ...]:
+    """Every check of the host below `root`."""
+    facts = fingerprint(root)
+    return (
+        *_energy(root),
+        _hypervisor(bool(facts["hypervisor"])),
+        _governor(facts["governor"]),
+        _load(root, facts["cpus"]),
+        _disk(results),
+    )
+
+
+def _energy(root: Path) -> Iterator[Check]:
+    why = "energy is measured from these counters; without one only declared estimates (meter = 'model') are possible"
+    reasons = {kind: why_unusable(kind, root) for kind in MEASURED}
+    usable = [kind for kind, reason in reasons.items() if reason is None]
+    for kind, reason in reasons.items():
+        state = CheckState.OK if reason is None else CheckState.WARN if usable else CheckState.FAIL
+        yield Check(name=f"energy counters ({kind.value})", state=state, found=reason or "readable", why=why, cure="")
+
+
+def _hypervisor(virtual: bool) -> Check:
+    return Check(
+        name="bare metal",
+        state=CheckState.WARN if virtual else CheckState.OK,
+        found="a virtual machine" if virtual else "no hypervisor",
+        why="other guests of the same host use the same counters, caches and clocks",
+        cure="measure on bare metal; on a virtual machine trust accuracy, not time or energy" if virtual else "",
+    )
+
+
+def _governor(governor: str | None) -> Check:
+    steady = governor in {"performance", None}
+    return Check(
+        name="frequency governor",
+        state=CheckState.OK if steady else CheckState.WARN,
+        found=governor or "none (the frequency is not governed here)",
+        why="another governor changes the frequency with the load, so that short and long trials are not alike",
+        cure="" if steady else "sudo cpupower frequency-set -g performance",
+    )
+
+
+def _load(root: Path, cpus: int | None) -> Check:
+    try:
+        load: float | None = float((root / "proc/loadavg").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        load = None
+    quiet = load is not None and load <= _BUSY_LOAD
+    return Check(
+        name="quiet",
+        state=CheckState.OK if quiet else CheckState.WARN,
+        found="load unknown" if load is None else f"load {load:.2f} on {cpus} CPUs in the last minute",
+        why="energy counters count the whole machine: what else runs is in every number",
+        cure="" if quiet else "stop what else runs (top, systemctl list-timers), then wait a minute",
+    )
+
+
+def _disk(results: Path) -> Check:
+    place = next(each for each in (results.absolute(), *results.absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    enough = free >= _FREE_BYTES and os.access(place, os.W_OK)
+    return Check(
+        name="room for results",
+        state=CheckState.OK if enough else CheckState.WARN,
+        found=f"{free / 2**30:.1f} GiB free at {place}",
+        why="a trial whose row cannot be written is lost",
+        cure="" if enough else "free some space, or choose another place with --results",
+    )
+
+
+def refused(found: Sequence[Check]) -> bool:
+    """Whether measuring would be refused on this host."""
+    return any(check.state is CheckState.FAIL for check in found)

@@ -1,0 +1,97 @@
+"""Phases of a trial as its own process measures them, and its messages to the worker that watches it.
+
+Everything a phase boundary needs is made before the first phase, and at most one message a second leaves the process,
+so that watching does not show in what is watched.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from jobs import cpu_time
+from jobs.cpu_time import CpuUse
+from jobs.workload import INFERENCE
+from sipa.energy.meter import EnergyMeter
+from sipa.energy.window import EnergyWindow
+
+_MESSAGE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One phase that ended.
+
+    Attributes:
+        use: CPU use, of the inference window only.
+    """
+
+    name: str
+    window: EnergyWindow
+    use: CpuUse | None
+
+
+class TrialRecorder:
+    """Implements `jobs.workload.Recorder` over an energy meter.
+
+    Args:
+        meter: open, and kept open by the caller.
+        root: where /proc/stat is read.
+        session: the trial's session id, whose processes are not foreign.
+        messages: where progress goes, one JSON object a line.
+    """
+
+    def __init__(self, meter: EnergyMeter, *, root: Path, session: int, messages: IO[str]) -> None:
+        self.phases: list[Phase] = []
+        self.flags: list[str] = []
+        self._meter = meter
+        self._root = root
+        self._session = session
+        self._messages = messages
+        self._present = ""
+        self._began = time.monotonic()
+        self._told = 0.0
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure a phase; one that raises leaves no record."""
+        self._present = name
+        self._tell(None, "")
+        measured = name == INFERENCE
+        before = cpu_time.read(self._root, self._session) if measured else None
+        token = self._meter.begin(name)
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            window = self._meter.end(token)
+        use = cpu_time.between(before, cpu_time.read(self._root, self._session)) if before else None
+        self.phases.append(Phase(name=name, window=window, use=use))
+
+    def progress(self, fraction: float, detail: str = "") -> None:
+        """Say how far the present phase is."""
+        now = time.monotonic()
+        if now - self._told >= _MESSAGE_EVERY_S:
+            self._tell(fraction, detail)
+
+    def flag(self, text: str) -> None:
+        """Note something for the reader of the row, once."""
+        if text not in self.flags:
+            self.flags.append(text)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the present phase began."""
+        return time.monotonic() - self._began
+
+    def _tell(self, fraction: float | None, detail: str) -> None:
+        self._told = time.monotonic()
+        message = {"phase": self._present, "fraction": fraction, "detail": detail}
+        try:
+            self._messages.write(json.dumps(message) + "\n")
+            self._messages.flush()
+        except OSError:
+            # Nobody listens any more: the lifeline ends this process, not a message.
+            return

@@ -1,0 +1,122 @@
+"""What is read of a host: from a made tree, and null where a file is missing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs import host_state
+from jobs.environment import code_version, differing, fingerprint, identify
+from jobs.lock import default_path
+from jobs.order import read_order, write_order
+from jobs.preflight import Check, CheckState, checks, refused
+from jobs.workload import implementation, kinds
+from sipa.errors import UsageError
+from sipa.workloads import WORKLOADS
+from tests.jobs.orders import command_order
+from tests.sipa.energy.powercap_tree import PowercapTree
+
+
+def write(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_temperature_throttling_and_kills_are_read_by_package(tmp_path: Path) -> None:
+    for cpu, package in enumerate("0011"):
+        folder = f"sys/devices/system/cpu/cpu{cpu}"
+        write(tmp_path, **{f"{folder}/topology/physical_package_id": package})
+        write(tmp_path, **{f"{folder}/thermal_throttle/package_throttle_count": str(10 * int(package) + 3)})
+    for zone, (kind, temperature) in enumerate(
+        [("x86_pkg_temp", "41000"), ("x86_pkg_temp", "52500"), ("acpitz", "99000")]
+    ):
+        write(tmp_path, **{f"sys/class/thermal/thermal_zone{zone}/type": kind})
+        write(tmp_path, **{f"sys/class/thermal/thermal_zone{zone}/temp": temperature})
+    write(tmp_path, **{"proc/vmstat": "pgfault 1\noom_kill 7\n"})
+    state = host_state.read(tmp_path)
+    assert state == host_state.HostState(temperature_c=52.5, throttle_events=16, oom_kills=7)
+    assert host_state.columns(state, state) == {"temperature_start_c": 52.5, "throttle_events": 0}
+
+
+def test_what_cannot_be_read_is_null(tmp_path: Path) -> None:
+    state = host_state.read(tmp_path)
+    assert state == host_state.HostState(temperature_c=None, throttle_events=None, oom_kills=None)
+    assert host_state.columns(state, state) == {"temperature_start_c": None, "throttle_events": None}
+    found = fingerprint(tmp_path)
+    assert found["governor"] is found["cpu_model"] is found["turbo"] is None
+
+
+def test_the_fingerprint_is_json_and_the_same_twice() -> None:
+    found = fingerprint(Path("/"))
+    assert json.loads(json.dumps(found)) == found == fingerprint(Path("/"))
+    assert identify(Path("/")).columns["environment_id"] == identify(Path("/")).columns["environment_id"]
+    assert code_version()
+
+
+def test_differences_are_named_down_to_the_package() -> None:
+    one = {"kernel": "6.1", "packages": {"torch": "2.13.0", "numpy": "2.4"}}
+    other = {"kernel": "6.2", "packages": {"torch": "2.14.0", "numpy": "2.4"}}
+    assert differing(one, other) == ["kernel: 6.1 became 6.2", "packages.torch: 2.13.0 became 2.14.0"]
+
+
+def test_every_kind_that_is_declared_has_an_implementation() -> None:
+    assert set(kinds()) == set(WORKLOADS)
+    assert all(callable(implementation(kind)) for kind in kinds())
+
+
+def test_an_order_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    order = command_order(tmp_path, "true {x} {y}", parameters={"x": 1, "y": True, "z": 0.5, "t": "1"})
+    write_order(order)
+    assert read_order(order.file) == order
+    assert {name: type(value) for name, value in read_order(order.file).trial.treatment.parameters.items()} == {
+        "command": str,
+        "x": int,
+        "y": bool,
+        "z": float,
+        "t": str,
+    }
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]"])
+def test_a_file_that_is_no_order_is_refused_by_name(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "trial.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=r"trial\.json"):
+        read_order(path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs", "run", str(path)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_trial_runs_by_hand(tmp_path: Path) -> None:
+    order = command_order(tmp_path, f"{sys.executable} -c pass")
+    write_order(order)
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs", "run", str(order.file)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[-1])["columns"]["work_units_measured"] == 1
+
+
+def test_the_lock_file_is_where_every_user_can_write() -> None:
+    assert os.access(default_path().parent, os.W_OK)
+
+
+def test_preflight_finds_counters_or_says_what_is_missing(tmp_path: Path) -> None:
+    tree = PowercapTree(tmp_path / "tree")
+    with_counters, without = checks(tree.root), checks(tmp_path / "empty")
+    assert not refused(with_counters)
+    assert refused(without)
+    assert {check.state for check in with_counters if "powercap" in check.name} == {CheckState.OK}
+    for check in (*with_counters, *without):
+        assert isinstance(check, Check)
+        assert check.why
