@@ -1,0 +1,171 @@
+"""What happened in a sweep, typed. The console, the journal and `--json` are three readers of the same events."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sipa.results.schema import to_json
+from sipa.trial import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStarted:
+    """The plan is made and the first trial is about to start.
+
+    Attributes:
+        planned: trials of the plan.
+        committed: of these, finished earlier.
+        to_run: trials that this run will take.
+        failed: of these, failed for good earlier and left alone.
+        forecast_s: expected wall time of what is left; None when nothing is known.
+        superseded: rows moved aside because this spec does not plan them.
+        restored: rows brought back that an earlier edit had moved aside.
+    """
+
+    sweep: str
+    session_id: str
+    spec_hash: str
+    nodes: tuple[str, ...]
+    planned: int
+    committed: int
+    to_run: int
+    failed: int
+    forecast_s: float | None
+    superseded: int
+    restored: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStarted:
+    """A node began an attempt."""
+
+    trial_id: str
+    treatment_id: str
+    label: str
+    repetition: int
+    attempt: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialProgress:
+    """What a trial is doing; not kept in the journal.
+
+    Attributes:
+        fraction: of the phase, 0 to 1; None when the phase has no known length.
+    """
+
+    trial_id: str
+    node: str
+    phase: str
+    fraction: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialCommitted:
+    """A row is permanent.
+
+    Attributes:
+        duplicate: the trial had a row already; this one lies in `duplicates/`.
+        left: trials still to run.
+        eta_s: expected time until the sweep ends; None when nothing is known.
+    """
+
+    trial_id: str
+    attempt: int
+    node: str
+    duplicate: bool
+    left: int
+    eta_s: float | None
+    row: Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFailed:
+    """An attempt failed.
+
+    Attributes:
+        again: whether the trial will be tried once more.
+        log: what the attempt printed.
+    """
+
+    trial_id: str
+    label: str
+    attempt: int
+    node: str
+    error: str
+    message: str
+    phase: str
+    again: bool
+    log: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreatmentStopped:
+    """The stop rule found that a treatment is known well enough."""
+
+    treatment_id: str
+    label: str
+    repetitions: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """No further trial starts; running ones are finished."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFinished:
+    """The run is over.
+
+    Attributes:
+        exit_code: 0 all done, 6 some trials failed, 7 trials remain, 130 interrupted.
+        remaining: trials without a row that a further run would take.
+    """
+
+    sweep: str
+    exit_code: int
+    planned: int
+    committed: int
+    failed: int
+    stopped: int
+    remaining: int
+    reason: str
+    wall_s: float
+
+
+Event = (
+    SweepStarted
+    | TrialStarted
+    | TrialProgress
+    | TrialCommitted
+    | TrialFailed
+    | TreatmentStopped
+    | Draining
+    | SweepFinished
+)
+
+_NAMES: dict[type, str] = {
+    SweepStarted: "sweep-started",
+    TrialStarted: "trial-started",
+    TrialProgress: "trial-progress",
+    TrialCommitted: "trial-committed",
+    TrialFailed: "trial-failed",
+    TreatmentStopped: "treatment-stopped",
+    Draining: "draining",
+    SweepFinished: "sweep-finished",
+}
+
+
+def to_record(event: Event, at: str) -> dict[str, Any]:
+    """The event as a JSON object: `event`, `at` (UTC, ISO 8601), its fields; a row as `export --json` prints it."""
+    record: dict[str, Any] = {"event": _NAMES[type(event)], "at": at}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        record[field.name] = to_json(value) if field.name == "row" else value
+    return record

@@ -1,0 +1,172 @@
+"""One worker pinned to each node through Ray; the only module that speaks to Ray. Here: a local instance, one node.
+
+The resource `rapl: 1` excludes a second worker on a node; placement strategies do not. Ray is transport: it restarts
+and retries nothing, because a retry that nobody counts is a trial that nobody can trust.
+"""
+
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.workers import Message, attempt, open_session
+from jobs.order import TrialOrder
+from jobs.watch import Progress
+from sipa.errors import MissingExtraError, NodeLost
+from sipa.spec.model import MeasurementSpec
+from sipa.trial import Outcome, TrialFailure
+
+RESOURCE = "rapl"
+
+# Workers of Ray run at nice 15 otherwise; the rest keeps its daemons quiet while a trial is measured.
+_QUIET = {
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_event_stats": "0",
+}
+
+
+class NodeWorker:
+    """The actor: a node's session and one trial at a time; progress is asked for, not sent."""
+
+    def __init__(self, measurement: MeasurementSpec, root: Path, lock: Path) -> None:
+        self._abort = threading.Event()
+        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort)
+        self._progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+
+    def environment(self) -> Mapping[str, Any]:
+        """The host's fingerprint."""
+        return self._session.identity.environment
+
+    def run(self, order: TrialOrder) -> Outcome:
+        """Measure one trial."""
+        return attempt(order, self._session, self._progress.put)
+
+    def progress(self) -> list[Progress]:
+        """What was said since the last call."""
+        found = []
+        while not self._progress.empty():
+            found.append(self._progress.get())
+        return found
+
+    def abort(self) -> None:
+        """Kill the running trial."""
+        self._abort.set()
+
+
+@dataclass(slots=True)
+class _Pending:
+    node: str
+    order: TrialOrder
+
+
+class RayWorkers:
+    """`cluster.workers.Workers` over a local Ray instance with one node.
+
+    Args:
+        node: the node's name in the rows.
+        measurement: how trials are measured.
+        root: where counters and host state are read.
+        lock: the node's lock file.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        MeterError: the node cannot measure what the spec asks for.
+    """
+
+    def __init__(self, node: str, *, measurement: MeasurementSpec, root: Path, lock: Path) -> None:
+        self._ray = _start()
+        self._node = node
+        actor = self._ray.remote(NodeWorker).options(
+            resources={RESOURCE: 1}, num_cpus=0, max_concurrency=2, max_restarts=0, max_task_retries=0
+        )
+        self._actor = actor.remote(measurement, root, lock)
+        self._pending: dict[Any, _Pending] = {}
+        try:
+            self._environment = self._ray.get(self._actor.environment.remote())
+        except self._ray.exceptions.RayActorError as error:
+            self.close()
+            raise _cause(error) from error
+
+    def environments(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Workers`."""
+        return {self._node: self._environment}
+
+    def submit(self, node: str, order: TrialOrder) -> None:
+        """See `Workers`."""
+        self._pending[self._actor.run.remote(order)] = _Pending(node, order)
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """See `Workers`. A trial whose node died comes back as a failure."""
+        if not self._pending:
+            time.sleep(timeout_s)
+            return []
+        done, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        messages = [Message(node=self._node, content=each) for each in self._progress()]
+        for reference in done:
+            pending = self._pending.pop(reference)
+            messages.append(Message(node=pending.node, content=self._outcome(reference, pending)))
+        return messages
+
+    def abort(self) -> None:
+        """See `Workers`."""
+        self._actor.abort.remote()
+
+    def close(self) -> None:
+        """See `Workers`."""
+        self._ray.shutdown()
+
+    def _progress(self) -> list[Progress]:
+        try:
+            found: list[Progress] = self._ray.get(self._actor.progress.remote(), timeout=5)
+        except self._ray.exceptions.RayError:
+            return []
+        return found
+
+    def _outcome(self, reference: Any, pending: _Pending) -> Outcome:
+        try:
+            outcome: Outcome = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+            return TrialFailure(
+                trial_id=pending.order.trial.trial_id,
+                attempt=pending.order.attempt,
+                error=NodeLost.__name__,
+                message=f"{pending.node}: Ray lost the worker: {error}",
+                phase="worker",
+                node=pending.node,
+                started_at=now,
+                ended_at=now,
+            )
+        return outcome
+
+
+def _start() -> Any:
+    # Ray listens on every interface and runs what it is sent; a token that only this run knows keeps others out.
+    os.environ.update(_QUIET, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("ray", "cluster", "run --ray") from error
+    ray.init(
+        address="local",
+        num_cpus=os.cpu_count(),
+        resources={RESOURCE: 1},
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+    )
+    return ray
+
+
+def _cause(error: Exception) -> Exception:
+    """The exception that the actor's constructor raised, if it is one of ours."""
+    cause = getattr(error, "cause", None) or error.__cause__
+    return cause if isinstance(cause, Exception) else error

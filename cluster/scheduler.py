@@ -1,0 +1,142 @@
+"""Which trial next, on which node, once more or not: values in, decisions out. No clock, no thread, no file.
+
+Its promise, for any sequence of outcomes: a node has at most one trial at a time, a trial is on at most one node, and
+every trial ends as committed, failed for good, or dropped.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sipa.errors import TRIAL_ERRORS, Retry
+from sipa.trial import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a failure means.
+
+    Attributes:
+        again: the trial will be tried once more.
+        node: where; None when it will not.
+    """
+
+    again: bool
+    node: str | None
+
+
+def retry_of(error: str) -> Retry:
+    """Where another attempt makes sense after an error of that class; never after one that is not a trial's."""
+    kind = TRIAL_ERRORS.get(error)
+    return kind.retry if kind else Retry.NEVER
+
+
+def failed_for_good(errors: Sequence[str], retries: int, *, nodes: int) -> bool:
+    """Whether a trial with these failures, oldest first, is left alone.
+
+    Args:
+        errors: class of each failed attempt.
+        retries: further attempts that a trial may have.
+        nodes: how many nodes there are; with one, another node is no way out.
+    """
+    if not errors:
+        return False
+    retry = retry_of(errors[-1])
+    hopeless = retry is Retry.NEVER or (retry is Retry.OTHER_NODE and nodes < 2)
+    return hopeless or len(errors) > retries
+
+
+class Scheduler:
+    """The state of a run.
+
+    Args:
+        queues: node -> its trials in order (see `sipa.plan.assign`).
+        failures: trial_id -> classes of the failures that count against it.
+        retries: further attempts that a trial may have.
+    """
+
+    def __init__(
+        self, queues: Mapping[str, Sequence[Trial]], *, failures: Mapping[str, Sequence[str]], retries: int
+    ) -> None:
+        self._queues = {node: deque(trials) for node, trials in queues.items()}
+        self._errors = {trial_id: list(errors) for trial_id, errors in failures.items()}
+        self._retries = retries
+        self._running: dict[str, Trial] = {}
+        self.failed: set[str] = set()
+        self.committed: set[str] = set()
+        self.dropped: set[str] = set()
+
+    @property
+    def running(self) -> Mapping[str, Trial]:
+        """node -> the trial it is busy with."""
+        return dict(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Trials that no node has begun."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def left(self) -> int:
+        """Trials that wait or run."""
+        return self.waiting + len(self._running)
+
+    def queue(self, node: str) -> tuple[Trial, ...]:
+        """What a node still has before it."""
+        return tuple(self._queues[node])
+
+    def idle_nodes(self) -> tuple[str, ...]:
+        """Nodes that could begin a trial now."""
+        return tuple(node for node, queue in self._queues.items() if queue and node not in self._running)
+
+    def begin(self, node: str) -> Trial:
+        """Take the node's next trial.
+
+        Raises:
+            ValueError: the node is busy or has nothing to do.
+        """
+        if node in self._running or not self._queues[node]:
+            raise ValueError(f"node {node} is busy or has nothing to do")
+        trial = self._queues[node].popleft()
+        self._running[node] = trial
+        return trial
+
+    def commit(self, node: str) -> None:
+        """The node's trial has a row."""
+        self.committed.add(self._running.pop(node).trial_id)
+
+    def fail(self, node: str, error: str) -> Verdict:
+        """The node's trial failed: put it at the end of a queue, or give it up."""
+        trial = self._running.pop(node)
+        errors = self._errors.setdefault(trial.trial_id, [])
+        errors.append(error)
+        if failed_for_good(errors, self._retries, nodes=len(self._queues)):
+            self.failed.add(trial.trial_id)
+            return Verdict(again=False, node=None)
+        target = node if retry_of(error) is Retry.SAME_NODE else self._other(node)
+        self._queues[target].append(trial)
+        return Verdict(again=True, node=target)
+
+    def give_back(self, node: str) -> None:
+        """The node's trial was stopped by the user: it is neither done nor failed."""
+        self._running.pop(node)
+
+    def drop(self, trial_ids: Collection[str]) -> int:
+        """Take waiting trials out (the stop rule); returns how many there were."""
+        found = 0
+        for node, queue in self._queues.items():
+            kept = deque(trial for trial in queue if trial.trial_id not in trial_ids)
+            found += len(queue) - len(kept)
+            self.dropped |= {trial.trial_id for trial in queue} - {trial.trial_id for trial in kept}
+            self._queues[node] = kept
+        return found
+
+    def drain(self) -> int:
+        """Begin nothing any more; returns how many trials are left for another run."""
+        waiting = self.waiting
+        for queue in self._queues.values():
+            queue.clear()
+        return waiting
+
+    def _other(self, node: str) -> str:
+        return min((each for each in self._queues if each != node), key=lambda each: len(self._queues[each]))
