@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.workers import Message, attempt, open_session
 from jobs.order import TrialOrder
+from jobs.protocol import Session
 from jobs.watch import Progress
 from sipa.errors import MissingExtraError, NodeLost
 from sipa.spec.model import MeasurementSpec
@@ -36,17 +37,20 @@ _QUIET = {
 class NodeWorker:
     """The actor: a node's session and one trial at a time; progress is asked for, not sent."""
 
-    def __init__(self, measurement: MeasurementSpec, root: Path, lock: Path) -> None:
+    def __init__(self) -> None:
         self._abort = threading.Event()
-        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort)
+        self._session: Session | None = None
         self._progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
 
-    def environment(self) -> Mapping[str, Any]:
-        """The host's fingerprint."""
+    def open(self, measurement: MeasurementSpec, root: Path, lock: Path) -> Mapping[str, Any]:
+        """Open the session; returns the host's fingerprint. Not the constructor: Ray would hide why it refused."""
+        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort)
         return self._session.identity.environment
 
     def run(self, order: TrialOrder) -> Outcome:
         """Measure one trial."""
+        if self._session is None:
+            raise RuntimeError("the worker was not opened")
         return attempt(order, self._session, self._progress.put)
 
     def progress(self) -> list[Progress]:
@@ -87,13 +91,13 @@ class RayWorkers:
         actor = self._ray.remote(NodeWorker).options(
             resources={RESOURCE: 1}, num_cpus=0, max_concurrency=2, max_restarts=0, max_task_retries=0
         )
-        self._actor = actor.remote(measurement, root, lock)
+        self._actor = actor.remote()
         self._pending: dict[Any, _Pending] = {}
         try:
-            self._environment = self._ray.get(self._actor.environment.remote())
-        except self._ray.exceptions.RayActorError as error:
+            self._environment = self._ray.get(self._actor.open.remote(measurement, root, lock))
+        except self._ray.exceptions.RayTaskError as error:
             self.close()
-            raise _cause(error) from error
+            raise error.cause from None
 
     def environments(self) -> Mapping[str, Mapping[str, Any]]:
         """See `Workers`."""
@@ -164,9 +168,3 @@ def _start() -> Any:
         log_to_driver=False,
     )
     return ray
-
-
-def _cause(error: Exception) -> Exception:
-    """The exception that the actor's constructor raised, if it is one of ours."""
-    cause = getattr(error, "cause", None) or error.__cause__
-    return cause if isinstance(cause, Exception) else error

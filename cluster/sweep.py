@@ -4,15 +4,18 @@ All state is in the files: whatever kills this process, the next run plans again
 on with the rest.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from cluster.events import Event, SweepFinished, TrialProgress, to_record
 from cluster.loop import Emit, Loop, Stop, finished, started
+from cluster.supported import refuse_unsupported
 from cluster.survey import Request, Survey, open_store, survey
 from cluster.workers import InProcessWorkers, Workers
 from jobs.environment import differing
@@ -33,10 +36,12 @@ def run(request: Request, *, ray: bool, emit: Emit, stop: Stop) -> SweepFinished
         stop: asked between two messages.
 
     Raises:
+        UsageError: the file asks for what this version cannot do.
         ResultsError: another process runs this sweep, or the folder cannot be written.
         MeterError: the node cannot measure what the spec asks for.
         EnvironmentChanged: rows of another environment would be mixed in.
     """
+    refuse_unsupported(request.spec)
     with _only_one(request):
         state = survey(request)
         if not state.remaining:
@@ -65,7 +70,10 @@ def _only_one(request: Request) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
-            yield
+            try:
+                yield
+            finally:
+                _remove_if_empty(folder)
     except Timeout:
         raise ResultsError(
             f"{folder}: another process runs this sweep. Wait for it (sipa-cluster status {folder}), or stop it with "
@@ -73,6 +81,12 @@ def _only_one(request: Request) -> Iterator[None]:
         ) from None
     except PermissionError as error:
         raise ResultsError(f"{folder}: {error.strerror}. Choose another place with --results.") from error
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """A run that was refused before it wrote anything leaves nothing behind."""
+    if [path.name for path in folder.iterdir()] == [".lock"]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _workers(state: Survey, *, ray: bool) -> Workers:

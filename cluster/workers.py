@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from jobs.environment import identify
 from jobs.order import TrialOrder
+from jobs.preflight import verify_host
 from jobs.protocol import Session, run_trial
 from jobs.trial_process import open_meter
 from jobs.watch import Progress
@@ -54,9 +55,12 @@ def open_session(measurement: MeasurementSpec, *, root: Path, lock: Path, abort:
     """A node's session: counters open, identity read.
 
     Raises:
+        HostError: the host is not in the state that the spec asks for.
         MeterError: this node cannot measure what the spec asks for.
     """
-    return Session(meter=open_meter(measurement, root), identity=identify(root), lock=lock, abort=abort.is_set)
+    identity = identify(root)
+    verify_host(measurement, identity.environment)
+    return Session(meter=open_meter(measurement, root), identity=identity, lock=lock, abort=abort.is_set)
 
 
 class InProcessWorkers:

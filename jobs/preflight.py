@@ -2,13 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from jobs.environment import fingerprint
 from sipa.energy.selection import MEASURED, why_unusable
+from sipa.errors import HostError
+from sipa.spec.model import MeasurementSpec
 
 _BUSY_LOAD = 0.5
 _FREE_BYTES = 2**30
@@ -107,6 +110,35 @@ def _disk(results: Path) -> Check:
         why="a trial whose row cannot be written is lost",
         cure="" if enough else "free some space, or choose another place with --results",
     )
+
+
+def verify_host(measurement: MeasurementSpec, environment: Mapping[str, Any]) -> None:
+    """Check that the host runs as the spec says; it is not changed.
+
+    Raises:
+        HostError: another governor or turbo state than the spec names, with the command that sets it.
+    """
+    governor, turbo = environment["governor"], environment["turbo"]
+    wrong = []
+    if measurement.governor not in (None, governor):
+        cure = f"sudo cpupower frequency-set -g {measurement.governor}" if governor else "leave the key out"
+        wrong.append(
+            f"measurement.governor = {measurement.governor!r}, but this host's is {governor or 'not to be read'}. "
+            f"Cure: {cure}"
+        )
+    if measurement.turbo not in (None, turbo):
+        pstate, boost = "/sys/devices/system/cpu/intel_pstate/no_turbo", "/sys/devices/system/cpu/cpufreq/boost"
+        cure = (
+            f"echo {int(not measurement.turbo)} | sudo tee {pstate} (Intel), or "
+            f"echo {int(bool(measurement.turbo))} | sudo tee {boost}"
+        )
+        found = "not to be read" if turbo is None else "on" if turbo else "off"
+        wrong.append(
+            f"measurement.turbo = {str(measurement.turbo).lower()}, but this host's turbo is {found}. "
+            f"Cure: {cure if turbo is not None else 'leave the key out'}"
+        )
+    if wrong:
+        raise HostError("\n".join(wrong))
 
 
 def refused(found: Sequence[Check]) -> bool:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from cluster.events import Event, SweepFinished, TreatmentStopped, TrialCommitted, TrialFailed, to_record
 from cluster.loop import Stop
 from cluster.survey import Request, survey
-from cluster.sweep import run_with
+from cluster.sweep import run, run_with
 from jobs.order import TrialOrder
-from sipa.errors import EnvironmentChanged, Interrupted
+from sipa.errors import EnvironmentChanged, Interrupted, MeterError, ResultsError, UsageError
 from sipa.results.schema import to_json
 from sipa.results.store import read_rows
 from sipa.spec import parse_spec
@@ -187,3 +188,46 @@ def test_a_retry_after_a_kill_is_a_new_attempt(tmp_path: Path) -> None:
     (asked.folder / "logs" / f"{first}.1.log").touch()
     _, _, workers = go(asked)
     assert next(order for order in workers.orders if order.trial.trial_id == first).attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('gates = "flag"', 'gates = "flag"\nscope = "process"'), "scope"),
+        (("[limits]", '[results]\nmirror = "me@host:/x"\n\n[limits]'), "mirror"),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_not_ignored(
+    tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        run(request(tmp_path, fast().replace(*change)), ray=False, emit=lambda _: None, stop=Stop())
+    assert not (tmp_path / "results").exists()
+
+
+def test_measured_energy_on_a_machine_without_counters_is_refused_with_the_cure(tmp_path: Path) -> None:
+    text = fast().replace('meter = "model"', 'meter = "powercap"').replace(MODEL_TABLE, "")
+    with pytest.raises(MeterError, match="modprobe") as refused:
+        run(request(tmp_path, text, root=tmp_path), ray=False, emit=lambda _: None, stop=Stop())
+    assert refused.value.exit_code == 5
+    assert not (tmp_path / "results/fast").exists()
+
+
+MODEL_TABLE = """[measurement.model]
+idle_w = 10
+max_w = 20
+
+"""
+
+
+def test_two_runs_of_one_sweep_at_once_are_refused(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+
+    def script(order: TrialOrder) -> Any:
+        with pytest.raises(ResultsError, match="another process"):
+            run(asked, ray=False, emit=lambda _: None, stop=Stop())
+        return result_of(order)
+
+    asked.folder.mkdir(parents=True)
+    with FileLock(asked.folder / ".lock"):
+        go(asked, script)

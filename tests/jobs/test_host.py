@@ -12,11 +12,11 @@ from jobs import host_state
 from jobs.environment import code_version, differing, fingerprint, identify
 from jobs.lock import default_path
 from jobs.order import read_order, write_order
-from jobs.preflight import Check, CheckState, checks, refused
+from jobs.preflight import Check, CheckState, checks, refused, verify_host
 from jobs.workload import implementation, kinds
-from sipa.errors import UsageError
+from sipa.errors import HostError, UsageError
 from sipa.workloads import WORKLOADS
-from tests.jobs.orders import command_order
+from tests.jobs.orders import command_order, measurement
 from tests.sipa.energy.powercap_tree import PowercapTree
 
 
@@ -120,3 +120,26 @@ def test_preflight_finds_counters_or_says_what_is_missing(tmp_path: Path) -> Non
     for check in (*with_counters, *without):
         assert isinstance(check, Check)
         assert check.why
+
+
+@pytest.mark.parametrize(
+    ("asked", "host", "words"),
+    [
+        (
+            {"governor": "performance"},
+            {"governor": "powersave", "turbo": None},
+            "cpupower frequency-set -g performance",
+        ),
+        ({"governor": "performance"}, {"governor": None, "turbo": None}, "leave the key out"),
+        ({"turbo": False}, {"governor": None, "turbo": True}, "echo 1 .* no_turbo|echo 1"),
+        ({"turbo": True}, {"governor": None, "turbo": None}, "leave the key out"),
+    ],
+)
+def test_a_host_in_another_state_than_asked_is_refused(asked: dict, host: dict, words: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(HostError, match=words):
+        verify_host(measurement(**asked), host)
+
+
+def test_a_host_in_the_state_that_is_asked_for_is_taken() -> None:
+    verify_host(measurement(), {"governor": "powersave", "turbo": None})
+    verify_host(measurement(governor="performance", turbo=False), {"governor": "performance", "turbo": False})
