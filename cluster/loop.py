@@ -210,7 +210,7 @@ class Loop:
                 attempt=result.attempt,
                 node=node,
                 duplicate=commit.duplicate,
-                left=self._scheduler.left,
+                left=self._scheduler.left + len(self._scheduler.held),
                 eta_s=self._left_s(),
                 row=row,
             )
@@ -234,7 +234,7 @@ class Loop:
                 phase=failure.phase,
                 again=verdict.again and self._ending is None,
                 log=str(self._store.folder.log(trial.trial_id, failure.attempt)),
-                left=self._scheduler.left,
+                left=self._scheduler.left + len(self._scheduler.held),
             )
         )
         if self._ending is not None:

@@ -7,6 +7,7 @@ and retries nothing, because a retry that nobody counts is a trial that nobody c
 import os
 import queue
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -159,6 +160,7 @@ def _start() -> Any:
         import ray
     except ModuleNotFoundError as error:
         raise MissingExtraError("ray", "cluster", "run --ray") from error
+    on_terminate = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local",
         num_cpus=os.cpu_count(),
@@ -167,4 +169,6 @@ def _start() -> Any:
         configure_logging=False,
         log_to_driver=False,
     )
+    # ray.init puts its own handler in the place of ours, which drains the sweep.
+    signal.signal(signal.SIGTERM, on_terminate)
     return ray

@@ -49,6 +49,9 @@ def failed_for_good(errors: Sequence[str], retries: int, *, nodes: int) -> bool:
 class Scheduler:
     """The state of a run.
 
+    Its trials are in the queues, running, or in exactly one of `committed`, `failed`, `dropped` (the stop rule) and
+    `held` (left for another run), but for those that the user stopped.
+
     Args:
         queues: node -> its trials in order (see `sipa.plan.assign`).
         failures: trial_id -> classes of the failures that count against it.
@@ -65,6 +68,7 @@ class Scheduler:
         self.failed: set[str] = set()
         self.committed: set[str] = set()
         self.dropped: set[str] = set()
+        self.held: set[str] = set()
 
     @property
     def running(self) -> Mapping[str, Trial]:
@@ -135,6 +139,7 @@ class Scheduler:
         """Begin nothing any more; returns how many trials are left for another run."""
         waiting = self.waiting
         for queue in self._queues.values():
+            self.held |= {trial.trial_id for trial in queue}
             queue.clear()
         return waiting
 

@@ -26,7 +26,6 @@ class AnySequenceOfOutcomes(RuleBasedStateMachine):
         self.scheduler = Scheduler(self.queues, failures={}, retries=self.retries)
         self.attempts: dict[str, int] = {}
         self.given_back: set[str] = set()
-        self.drained = False
 
     @precondition(lambda self: self.scheduler.idle_nodes())
     @rule(data=st.data())
@@ -63,12 +62,18 @@ class AnySequenceOfOutcomes(RuleBasedStateMachine):
     def drop(self, number: int) -> None:
         self.scheduler.drop({f"t{number:03}"})
 
+    @rule()
+    def drain(self) -> None:
+        before = self.scheduler.waiting
+        assert self.scheduler.drain() == before
+        assert not self.scheduler.idle_nodes()
+
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
         s = self.scheduler
         waiting = [each.trial_id for node in self.queues for each in s.queue(node)]
         running = [each.trial_id for each in s.running.values()]
-        places = [*waiting, *running, *s.committed, *s.failed, *s.dropped, *self.given_back]
+        places = [*waiting, *running, *s.committed, *s.failed, *s.dropped, *s.held, *self.given_back]
         assert len(places) == len(set(places))
         assert set(places) == self.all
         assert s.left == len(waiting) + len(running)
