@@ -110,9 +110,9 @@ def survey(request: Request) -> Survey:
     """Look at the sweep file and at the results.
 
     Raises:
-        WorkloadError: weights, data or inputs that the file names cannot be read.
+        UsageError: weights, data or inputs that the file names cannot be read, or a testbed that this version
+            cannot reach.
         ResultsError: a file in `trials/` that is no row.
-        UsageError: a testbed that this version cannot reach.
     """
     spec = request.spec
     machines = nodes(TestbedSpec(kind=TestbedKind.LOCAL) if request.local else spec.testbed)

@@ -19,6 +19,7 @@ from cluster.supported import refuse_unsupported
 from cluster.survey import Request, Survey, open_store, survey
 from cluster.workers import InProcessWorkers, Workers
 from jobs.environment import differing
+from jobs.workload import require_packages
 from sipa.errors import EnvironmentChanged, ResultsError
 from sipa.journal import Journal
 from sipa.plan.table import plan_table
@@ -36,12 +37,13 @@ def run(request: Request, *, ray: bool, emit: Emit, stop: Stop) -> SweepFinished
         stop: asked between two messages.
 
     Raises:
-        UsageError: the file asks for what this version cannot do.
+        UsageError: the file asks for what this version cannot do, or for packages that are not installed.
         ResultsError: another process runs this sweep, or the folder cannot be written.
         MeterError: the node cannot measure what the spec asks for.
         EnvironmentChanged: rows of another environment would be mixed in.
     """
     refuse_unsupported(request.spec)
+    require_packages(request.spec.workload.kind)
     with _only_one(request):
         state = survey(request)
         if not state.remaining:

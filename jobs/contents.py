@@ -5,6 +5,7 @@ from functools import cache
 from typing import assert_never
 
 from jobs.command import inputs_digest
+from sipa.errors import UsageError, WorkloadError
 from sipa.plan import Contents
 from sipa.spec.model import SweepSpec
 from sipa.workloads import Kind, Value
@@ -14,7 +15,7 @@ def contents(spec: SweepSpec) -> Contents:
     """The resolver for a sweep; it reads each file once.
 
     Raises:
-        WorkloadError: (from the resolver) unknown weights or data, or a file that cannot be read.
+        UsageError: (from the resolver) unknown weights or data, or a file that cannot be read.
     """
 
     @cache
@@ -24,6 +25,12 @@ def contents(spec: SweepSpec) -> Contents:
         return detection_contents({"weights": weights, "dataset": dataset})
 
     def resolve(kind: Kind, parameters: Mapping[str, Value]) -> Mapping[str, str]:
+        try:
+            return look_up(kind, parameters)
+        except WorkloadError as error:
+            raise UsageError(f"{spec.source}: {error}") from error
+
+    def look_up(kind: Kind, parameters: Mapping[str, Value]) -> Mapping[str, str]:
         match kind:
             case Kind.DETECTION:
                 return detection(parameters["weights"], parameters["dataset"])

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Protocol
 
 from jobs.order import TrialOrder
+from sipa.errors import MissingExtraError
 from sipa.trial import Row
 from sipa.workloads import Kind
 
@@ -64,6 +66,29 @@ def implementation(kind: Kind) -> Workload:
     """The workload of a kind. Its heavy imports happen inside, in the phase "import"."""
     run: Workload = import_module(_HOMES[kind]).run
     return run
+
+
+_PACKAGES: dict[Kind, dict[str, str]] = {
+    Kind.DETECTION: {
+        "torch": "torch",
+        "cv2": "opencv-python-headless",
+        "pycocotools": "pycocotools",
+        "safetensors": "safetensors",
+        "sklearn": "scikit-learn",
+    },
+    Kind.COMMAND: {},
+}
+
+
+def require_packages(kind: Kind) -> None:
+    """Check that what a workload imports is installed, without importing it.
+
+    Raises:
+        MissingExtraError: the first package that is not.
+    """
+    for module, package in _PACKAGES[kind].items():
+        if find_spec(module) is None:
+            raise MissingExtraError(package, "node", f"a {kind.value} trial")
 
 
 def kinds() -> Iterator[Kind]:
