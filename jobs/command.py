@@ -21,6 +21,7 @@ from jobs.order import TrialOrder
 from jobs.workload import INFERENCE, Findings, Recorder
 from sipa.errors import TrialCrash, TrialOutputError, WorkloadError
 from sipa.spec.model import CommandOutput
+from sipa.spec.placeholders import arguments, fill
 from sipa.trial import Row
 from sipa.workloads import Value, ValueType
 
@@ -30,34 +31,6 @@ _JSON_TYPES: dict[ValueType, tuple[type, ...]] = {
     ValueType.TEXT: (str,),
     ValueType.BOOLEAN: (bool,),
 }
-
-
-def arguments(template: str, values: Mapping[str, Value]) -> list[str]:
-    """The command line as arguments: split like a shell would, then filled, so that a value with spaces stays one.
-
-    Raises:
-        WorkloadError: quotes that do not close, or a name without a value.
-    """
-    try:
-        return [filled(part, values) for part in shlex.split(template)]
-    except ValueError as error:
-        raise WorkloadError(f"workload.command: {template!r}: {error}") from error
-
-
-def filled(template: str, values: Mapping[str, Value]) -> str:
-    """The template with `{name}` replaced; booleans become true and false.
-
-    Raises:
-        WorkloadError: a name without a value.
-    """
-    try:
-        return template.format_map({name: _text(value) for name, value in values.items()})
-    except (KeyError, IndexError) as error:
-        raise WorkloadError(f"{template!r}: no value for {error}") from error
-
-
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def inputs_digest(output: CommandOutput, values: Mapping[str, Value], folder: Path) -> str | None:
@@ -70,7 +43,7 @@ def inputs_digest(output: CommandOutput, values: Mapping[str, Value], folder: Pa
         return None
     found = hashlib.sha256()
     for template in output.inputs:
-        path = folder / filled(template, values)
+        path = folder / fill(template, values)
         try:
             content = hashlib.sha256(path.read_bytes()).digest()
         except OSError as error:
@@ -78,7 +51,7 @@ def inputs_digest(output: CommandOutput, values: Mapping[str, Value], folder: Pa
                 f"{path}: named in workload.inputs, cannot be read: {error.strerror}. Paths are relative to the "
                 "sweep file's folder."
             ) from error
-        found.update(filled(template, values).encode() + b"\0" + content)
+        found.update(fill(template, values).encode() + b"\0" + content)
     return found.hexdigest()
 
 

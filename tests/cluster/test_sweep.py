@@ -96,6 +96,7 @@ def test_a_drain_finishes_the_running_trial_only(tmp_path: Path) -> None:
 
     finished, events, _ = go(request(tmp_path), script, stop=stop)
     assert (finished.exit_code, finished.committed, finished.remaining) == (7, 1, 5)
+    assert [event.left for event in events if isinstance(event, TrialCommitted)] == [5]
     finished, _, _ = go(request(tmp_path))
     assert (finished.exit_code, finished.committed) == (0, 6)
 
