@@ -74,8 +74,13 @@ class Labels:
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self._names = dict(names or {})
 
-    def sentence(self, event: Event) -> str | None:
-        """The event in one line; None for progress inside a trial."""
+    def sentence(self, event: Event, *, outlook: bool = True) -> str | None:
+        """The event in one line; None for progress inside a trial.
+
+        Args:
+            event: what happened.
+            outlook: say after each trial how many are left and how long they will take.
+        """
         match event:
             case SweepStarted():
                 text = _started(event)
@@ -87,6 +92,7 @@ class Labels:
                 return None
             case TrialCommitted():
                 text = f"done {self._name(event.trial_id)}: {_committed(event)}"
+                text += _outlook(event) if outlook else ""
             case TrialFailed():
                 text = f"failed {self._name(event.trial_id)}: {_failed(event)}"
             case TreatmentStopped():
@@ -160,8 +166,12 @@ def _started(event: SweepStarted) -> str:
 def _committed(event: TrialCommitted) -> str:
     found = figures(event.row) or "measured"
     kept = " (a duplicate: the trial had a row already)" if event.duplicate else ""
+    return found + kept
+
+
+def _outlook(event: TrialCommitted) -> str:
     eta = "" if event.eta_s is None else f", {duration(event.eta_s)} to go"
-    return f"{found}{kept}; {event.left} left{eta}"
+    return f"; {event.left} left{eta}"
 
 
 def _failed(event: TrialFailed) -> str:

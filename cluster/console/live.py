@@ -19,7 +19,8 @@ from cluster.console.lines import Labels, hint
 from cluster.console.quantities import clock, duration
 from cluster.events import Draining, Event, SweepFinished, TrialCommitted, TrialFailed, TrialStarted
 
-_REFRESH_PER_S = 4
+_REFRESH_PER_S = 1
+"""Seldom, because drawing takes CPU time on what may be the machine that is measured."""
 _BAR = 16
 _BARS_FROM = 80
 
@@ -50,7 +51,7 @@ class LiveTable:
         """Take the event in; what is worth keeping is printed above the table."""
         with self._lock:
             self._board.apply(event, self._now_s())
-            text = self._labels.sentence(event)
+            text = self._labels.sentence(event, outlook=False)
         # Outside the lock: the refreshing thread holds rich's lock while it waits for ours.
         if text is not None and not isinstance(event, TrialStarted):
             self._terminal.print(Text(text, style=_style(event)), soft_wrap=True)
