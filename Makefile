@@ -9,14 +9,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: quickstart test lint bench slow clean
 
 quickstart: $(VENV)/.node
-	$(BIN)/sipa-cluster run jobs/sweeps/quickstart.toml
-	$(BIN)/sipa-cluster report quickstart
+	@$(BIN)/sipa-cluster run jobs/sweeps/quickstart.toml; code=$$?; \
+		case $$code in 0|6|7) $(BIN)/sipa-cluster report quickstart;; esac; exit $$code
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not bench and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not bench"
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "slow or browser"
+	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable --benchmark-columns=min,median,mean,rounds
@@ -37,7 +37,7 @@ $(VENV)/bin/python:
 		{ echo "Python's venv is missing. Cure: sudo apt-get install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# The CPU build of torch first: from the indexes that pip knows, else from PyTorch's own. Never PyPI's, which is CUDA's on Linux.
+# The CPU build of torch, from the indexes that pip knows, else from PyTorch's own. PyPI's own is CUDA's on Linux.
 $(VENV)/.torch: | $(VENV)/bin/python
 	@if [ "$$(uname -s)" != Linux ]; then $(BIN)/pip install "$(TORCH)"; else \
 		$(BIN)/pip install "$(TORCH)+cpu" 2>/dev/null || \
