@@ -23,7 +23,7 @@ from cluster.survey import Survey
 from cluster.workers import Message, Workers
 from jobs.order import TrialOrder
 from jobs.watch import Progress
-from sipa.errors import Interrupted
+from sipa.errors import Interrupted, TrialOutputError
 from sipa.plan import stopped
 from sipa.plan.observed import trial_seconds
 from sipa.results.store import Store
@@ -87,6 +87,20 @@ def finished(
         remaining=remaining,
         reason=reason,
         wall_s=wall_s,
+    )
+
+
+def _not_storable(result: TrialResult, node: str, error: TrialOutputError) -> TrialFailure:
+    """A result with a value that no column can hold is a failure of its trial, not of the sweep."""
+    return TrialFailure(
+        trial_id=result.trial_id,
+        attempt=result.attempt,
+        error=TrialOutputError.__name__,
+        message=str(error),
+        phase="commit",
+        node=node,
+        started_at=result.row["started_at"].isoformat(),
+        ended_at=result.row["ended_at"].isoformat(),
     )
 
 
@@ -196,7 +210,11 @@ class Loop:
 
     def _committed(self, node: str, result: TrialResult) -> None:
         trial = self._scheduler.running[node]
-        commit = self._store.commit(result)
+        try:
+            commit = self._store.commit(result)
+        except TrialOutputError as error:
+            self._failed(node, _not_storable(result, node, error))
+            return
         self._scheduler.commit(node)
         row = commit.row
         self._rows.append(row)

@@ -43,9 +43,11 @@ class NodeWorker:
         self._session: Session | None = None
         self._progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
 
-    def open(self, measurement: MeasurementSpec, root: Path, lock: Path) -> Mapping[str, Any]:
+    def open(
+        self, measurement: MeasurementSpec, root: Path, lock: Path, variables: Mapping[str, str]
+    ) -> Mapping[str, Any]:
         """Open the session; returns the host's fingerprint. Not the constructor: Ray would hide why it refused."""
-        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort)
+        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort, variables=variables)
         return self._session.identity.environment
 
     def run(self, order: TrialOrder) -> Outcome:
@@ -87,6 +89,8 @@ class RayWorkers:
     """
 
     def __init__(self, node: str, *, measurement: MeasurementSpec, root: Path, lock: Path) -> None:
+        # The user's, before Ray adds its own: a worker of Ray has OMP_NUM_THREADS=1 and knows the token.
+        variables = dict(os.environ)
         self._ray = _start()
         self._node = node
         actor = self._ray.remote(NodeWorker).options(
@@ -95,7 +99,7 @@ class RayWorkers:
         self._actor = actor.remote()
         self._pending: dict[Any, _Pending] = {}
         try:
-            self._environment = self._ray.get(self._actor.open.remote(measurement, root, lock))
+            self._environment = self._ray.get(self._actor.open.remote(measurement, root, lock, variables))
         except self._ray.exceptions.RayTaskError as error:
             self.close()
             raise error.cause from None

@@ -133,7 +133,10 @@ class Scheduler:
             found += len(queue) - len(kept)
             self.dropped |= {trial.trial_id for trial in queue} - {trial.trial_id for trial in kept}
             self._queues[node] = kept
-        return found
+        spared = self.held & set(trial_ids)
+        self.held -= spared
+        self.dropped |= spared
+        return found + len(spared)
 
     def drain(self) -> int:
         """Begin nothing any more; returns how many trials are left for another run."""

@@ -23,7 +23,7 @@ from jobs.workload import require_packages
 from sipa.errors import EnvironmentChanged, ResultsError
 from sipa.journal import Journal
 from sipa.plan.table import plan_table
-from sipa.results.store import Store
+from sipa.results.store import Store, writing
 from sipa.trial import digest
 
 
@@ -63,26 +63,29 @@ def run_with(state: Survey, workers: Workers, *, emit: Emit, stop: Stop) -> Swee
     store.prepare(spec_hash=spec.spec_hash, spec_text=spec.text, plan=plan_table(state.plan))
     store.reconcile(state.planned)
     with closing(Journal(store.folder.events, durable=False)) as journal:
-        return Loop(state, workers, store=store, emit=_recorded(emit, journal), stop=stop).run()
+        heard = _while_heard(emit, stop)
+        return Loop(state, workers, store=store, emit=_recorded(heard, journal), stop=stop).run()
 
 
 @contextmanager
 def _only_one(request: Request) -> Iterator[None]:
     folder = request.folder
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            try:
-                yield
-            finally:
-                _remove_if_empty(folder)
+        lock.acquire()
     except Timeout:
         raise ResultsError(
             f"{folder}: another process runs this sweep. Wait for it (sipa-cluster status {folder}), or stop it with "
             "Ctrl-C there."
         ) from None
-    except PermissionError as error:
+    except OSError as error:
         raise ResultsError(f"{folder}: {error.strerror}. Choose another place with --results.") from error
+    try:
+        yield
+    finally:
+        _remove_if_empty(folder)
+        lock.release()
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -117,6 +120,18 @@ def _check_environment(state: Survey, found: Mapping[str, Mapping[str, Any]], st
     )
 
 
+def _while_heard(emit: Emit, stop: Stop) -> Emit:
+    """When nobody reads our output any more, the running trial is still finished and kept."""
+
+    def careful(event: Event) -> None:
+        try:
+            emit(event)
+        except BrokenPipeError:
+            stop.drain("nobody reads the output")
+
+    return careful
+
+
 def _recorded(emit: Emit, journal: Journal) -> Emit:
     """Events go to the journal too, without progress and without rows, which have files of their own."""
 
@@ -124,16 +139,19 @@ def _recorded(emit: Emit, journal: Journal) -> Emit:
         if not isinstance(event, TrialProgress):
             record = to_record(event, datetime.now(UTC).isoformat())
             record.pop("row", None)
-            journal.append(record)
+            with writing(journal.path):
+                journal.append(record)
         emit(event)
 
     return both
 
 
 def _nothing_to_do(state: Survey, emit: Emit) -> SweepFinished:
-    """Every planned trial has a row, was stopped, or failed for good; rows may still have to move."""
-    store = open_store(state.request)
-    if state.superseded or state.restored:
+    """Every planned trial has a row, was stopped or failed. An edited file is kept, and rows move as it says."""
+    store, spec = open_store(state.request), state.request.spec
+    edited = not (store.folder.specs / f"{spec.spec_hash}.toml").exists()
+    if edited or state.superseded or state.restored:
+        store.prepare(spec_hash=spec.spec_hash, spec_text=spec.text, plan=plan_table(state.plan))
         store.reconcile(state.planned)
     ended = finished(state, committed=len(state.committed), failed=len(state.failed), reason="", wall_s=0.0)
     emit(started(state, "", 0.0))

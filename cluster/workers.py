@@ -1,5 +1,6 @@
 """The seam between the sweep and its nodes: orders go in, progress and outcomes come out. Here, without Ray."""
 
+import os
 import queue
 import threading
 import traceback
@@ -51,8 +52,22 @@ class Workers(Protocol):
         ...
 
 
-def open_session(measurement: MeasurementSpec, *, root: Path, lock: Path, abort: threading.Event) -> Session:
+def open_session(
+    measurement: MeasurementSpec,
+    *,
+    root: Path,
+    lock: Path,
+    abort: threading.Event,
+    variables: Mapping[str, str] | None = None,
+) -> Session:
     """A node's session: counters open, identity read.
+
+    Args:
+        measurement: what must be measurable.
+        root: where counters and host state are read.
+        lock: the node's lock file.
+        abort: set to kill the running trial.
+        variables: the environment that trials run in; this process' own if not given.
 
     Raises:
         HostError: the host is not in the state that the spec asks for.
@@ -60,7 +75,13 @@ def open_session(measurement: MeasurementSpec, *, root: Path, lock: Path, abort:
     """
     identity = identify(root)
     verify_host(measurement, identity.environment)
-    return Session(meter=open_meter(measurement, root), identity=identity, lock=lock, abort=abort.is_set)
+    return Session(
+        meter=open_meter(measurement, root),
+        identity=identity,
+        lock=lock,
+        abort=abort.is_set,
+        variables=dict(os.environ if variables is None else variables),
+    )
 
 
 class InProcessWorkers:
@@ -104,7 +125,8 @@ class InProcessWorkers:
         self._abort.set()
 
     def close(self) -> None:
-        """See `Workers`."""
+        """See `Workers`; a trial that still runs is killed."""
+        self._abort.set()
         self._orders.put(None)
         self._thread.join()
         self._session.meter.close()

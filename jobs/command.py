@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from jobs.memory import children_peak_bytes
 from jobs.order import TrialOrder
+from jobs.output import lines
 from jobs.workload import INFERENCE, Findings, Recorder
 from sipa.errors import TrialCrash, TrialOutputError, WorkloadError
 from sipa.spec.model import CommandOutput
@@ -60,40 +62,60 @@ def run(order: TrialOrder, recorder: Recorder) -> Findings:
     values = order.trial.treatment.parameters
     output = order.output
     command = arguments(str(values["command"]), values)
+    _check_inputs(order)
     findings: list[Row] = []
     if output.begin_marker is None:
         with recorder.phase(INFERENCE):
             findings += _repeatedly(command, order, recorder)
     else:
         findings.append(_between_markers(command, order, recorder))
+    _check_inputs(order)
     return _findings(findings, output, order, recorder)
+
+
+def _check_inputs(order: TrialOrder) -> None:
+    """The files must be those whose hash the row will bear, before the command runs and after it.
+
+    Raises:
+        WorkloadError: they changed since the sweep was planned.
+    """
+    planned = order.trial.treatment.contents.get("inputs_sha256")
+    if planned != inputs_digest(order.output, order.trial.treatment.parameters, order.source_folder):
+        raise WorkloadError(
+            "a file named in workload.inputs changed since the sweep was planned. Run the sweep again: it is planned "
+            "anew, with the file as it is now."
+        )
 
 
 def _repeatedly(command: list[str], order: TrialOrder, recorder: Recorder) -> Iterator[Row]:
     wanted = order.measurement.min_window_s
     while True:
-        with _Process(command, order) as process:
-            lines = [line for line in process.lines() if _is_object(line)]
-        yield _parsed(lines, order.output)
+        found: dict[str, Any] | None = None
+        with _Process(command, order, recorder) as process:
+            for line in process.lines():
+                found = _object(line) or found
+        yield _checked(found, order.output)
         recorder.progress(min(1.0, recorder.elapsed_s() / wanted) if wanted else 1.0)
         if recorder.elapsed_s() >= wanted:
             return
 
 
 def _between_markers(command: list[str], order: TrialOrder, recorder: Recorder) -> Row:
-    output, lines, stages = order.output, [], iter(("load", INFERENCE, "score"))
+    output, stages = order.output, iter(("load", INFERENCE, "score"))
+    found: dict[str, Any] | None = None
     markers = [output.begin_marker, output.end_marker]
     length = 0.0
-    with _Process(command, order) as process, ExitStack() as phase:
+    with _Process(command, order, recorder) as process, ExitStack() as phase:
         phase.enter_context(recorder.phase(next(stages)))
         for line in process.lines():
             if markers and line == markers[0]:
+                # The second time round this is the length of what lay between the two.
                 length = recorder.elapsed_s()
                 markers.pop(0)
                 phase.close()
                 phase.enter_context(recorder.phase(next(stages)))
-            elif _is_object(line):
-                lines.append(line)
+            else:
+                found = _object(line) or found
     if markers:
         raise TrialOutputError(
             f"the marker line {markers[0]!r} never came on standard output of {shlex.join(command)}. "
@@ -101,7 +123,7 @@ def _between_markers(command: list[str], order: TrialOrder, recorder: Recorder) 
         )
     if length < order.measurement.min_window_s:
         recorder.flag(f"window: {length:.3g} s between the markers, less than {order.measurement.min_window_s:g} s")
-    return _parsed(lines, output)
+    return _checked(found, output)
 
 
 def _findings(found: list[Row], output: CommandOutput, order: TrialOrder, recorder: Recorder) -> Findings:
@@ -110,60 +132,72 @@ def _findings(found: list[Row], output: CommandOutput, order: TrialOrder, record
     if differing:
         recorder.flag(f"metrics: {', '.join(differing)} differ between passes; the last one stands in the row")
     work = math.fsum(row[output.work_key] for row in found) if output.work_key else float(len(found))
-    columns: Row = dict(metrics[-1])
+    images = int(work) if output.work_unit == "image" else None
+    if work <= 0 or images not in (None, work):
+        raise TrialOutputError(
+            f"the work done is {work:g} {output.work_unit}s: it must be more than 0"
+            + ("" if images is None else ", and whole images")
+        )
+    columns: Row = {**metrics[-1], "memory_peak_bytes": children_peak_bytes()}
     if "inputs_sha256" in order.trial.treatment.contents:
         columns["inputs_sha256"] = order.trial.treatment.contents["inputs_sha256"]
     return Findings(
         work_unit=output.work_unit,
         work_units=work,
-        images=int(work) if output.work_unit == "image" else None,
+        images=images,
         passes=len(found),
         columns=columns,
     )
 
 
-def _is_object(line: str) -> bool:
-    return line.startswith("{") and line.endswith("}")
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line is, or None."""
+    if not (line.startswith("{") and line.endswith("}")):
+        return None
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return found
 
 
-def _parsed(lines: list[str], output: CommandOutput) -> Row:
+def _checked(found: dict[str, Any] | None, output: CommandOutput) -> Row:
     """The declared keys of the last JSON object that was printed.
 
     Raises:
-        TrialOutputError: no such line, a key that is missing, or a value of another type.
+        TrialOutputError: none was, a key is missing, or a value is of another type.
     """
     wanted = dict(output.metrics)
     if output.work_key is not None:
         wanted.setdefault(output.work_key, ValueType.NUMBER)
     if not wanted:
         return {}
-    found = _last_object(lines, wanted)
-    return {name: _checked(name, found, kind) for name, kind in wanted.items()}
+    if found is None:
+        example = json.dumps(dict.fromkeys(wanted, 0))
+        raise TrialOutputError(
+            f"no JSON line on standard output, but the spec declares {', '.join(wanted)}. Print one line like {example}"
+        )
+    return {name: _value(name, found, kind) for name, kind in wanted.items()}
 
 
-def _last_object(lines: list[str], wanted: Mapping[str, ValueType]) -> dict[str, Any]:
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    example = json.dumps(dict.fromkeys(wanted, 0))
-    raise TrialOutputError(
-        f"no JSON line on standard output, but the spec declares {', '.join(wanted)}. Print one line like {example}"
-    )
-
-
-def _checked(name: str, found: dict[str, Any], kind: ValueType) -> Any:
+def _value(name: str, found: dict[str, Any], kind: ValueType) -> Any:
     if name not in found:
         raise TrialOutputError(f"the JSON line has no key {name!r}, which the spec declares; it has {sorted(found)}")
     value: Any = found[name]
     if not isinstance(value, _JSON_TYPES[kind]) or (isinstance(value, bool) and kind is not ValueType.BOOLEAN):
         raise TrialOutputError(f"the JSON line's {name} is {value!r}, but the spec declares a {kind.value}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise TrialOutputError(f"the JSON line's {name} is {value!r}: not a finite number")
+    if reason := _unfit(found[name]):
+        raise TrialOutputError(f"the JSON line's {name} is {value!r}: {reason}")
     return float(found[name]) if kind is ValueType.NUMBER else value
+
+
+def _unfit(value: Any) -> str | None:
+    """Why a value of the right type cannot be stored, or None."""
+    if isinstance(value, str):
+        return None if value.isascii() or value == value.encode(errors="replace").decode() else "not a Unicode text"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a finite number"
+    return "beyond 64 bits" if not -(2**63) <= value < 2**63 else None
 
 
 @dataclass
@@ -172,6 +206,7 @@ class _Process:
 
     command: list[str]
     order: TrialOrder
+    recorder: Recorder
 
     def __enter__(self) -> Self:
         try:
@@ -181,8 +216,6 @@ class _Process:
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                text=True,
-                errors="replace",
             )
         except OSError as error:
             raise WorkloadError(
@@ -192,11 +225,12 @@ class _Process:
 
     def lines(self) -> Iterator[str]:
         """Lines of standard output as they come, also written to the log."""
-        assert self._process.stdout is not None  # noqa: S101 asked for with PIPE
-        for line in self._process.stdout:
-            sys.stdout.write(line)
-            yield line.rstrip("\r\n")
-        sys.stdout.flush()
+        return lines(self._process, self._lingers)
+
+    def _lingers(self) -> None:
+        self.recorder.flag(
+            f"output: {self.command[0]} ended, but something that it started kept its output open and was left behind"
+        )
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         if kind is not None:

@@ -17,12 +17,13 @@ def contents(spec: SweepSpec) -> Contents:
     Raises:
         UsageError: (from the resolver) unknown weights or data, or a file that cannot be read.
     """
+    folder = spec.source.resolve().parent
 
     @cache
     def detection(weights: Value, dataset: Value) -> Mapping[str, str]:
         from jobs.detection.workload import contents as detection_contents
 
-        return detection_contents({"weights": weights, "dataset": dataset})
+        return detection_contents({"weights": weights, "dataset": dataset}, folder)
 
     def resolve(kind: Kind, parameters: Mapping[str, Value]) -> Mapping[str, str]:
         try:
@@ -35,7 +36,7 @@ def contents(spec: SweepSpec) -> Contents:
             case Kind.DETECTION:
                 return detection(parameters["weights"], parameters["dataset"])
             case Kind.COMMAND:
-                found = inputs_digest(spec.workload.output, parameters, spec.source.resolve().parent)
+                found = inputs_digest(spec.workload.output, parameters, folder)
                 return {} if found is None else {"inputs_sha256": found}
             case _:
                 assert_never(kind)

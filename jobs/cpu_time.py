@@ -1,14 +1,14 @@
-"""Whose CPU time it was: the machine's, from /proc/stat, and our own process tree's, by session id.
+"""Whose CPU time it was: the machine's, from /proc/stat, and our own processes', by session id.
 
-The trial's process leads a session of its own, so its tree is every process with that session id. The kernel adds a
-dead child's time to its parent when it is waited for; each process' own and waited-for time together are therefore the
-tree's. Resolution: one clock tick (10 ms).
+The kernel adds a dead child's time to its parent when it is waited for; own and waited-for time of each process of the
+session together are therefore the session's. Resolution: one clock tick (10 ms).
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.processes import session_processes
 from sipa.energy.power_model import read_cpu_times
 from sipa.errors import MeterError
 
@@ -62,15 +62,4 @@ def _machine(stat: Path) -> tuple[float | None, float | None]:
 
 
 def _session(session: int) -> float:
-    return sum(_process(entry.path, session) for entry in os.scandir("/proc") if entry.name.isdigit())
-
-
-def _process(folder: str, session: int) -> float:
-    try:
-        with open(f"{folder}/stat", "rb") as file:  # noqa: PTH123 hundreds of these inside the protocol
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0.0
-    if len(fields) < 15 or int(fields[3]) != session:
-        return 0.0
-    return sum(map(int, fields[11:15])) * _TICK_S
+    return sum(process.cpu_ticks for process in session_processes(session)) * _TICK_S

@@ -18,6 +18,8 @@ from typing import Any
 from sipa import __version__
 from sipa.trial import Row, digest
 
+_MEMORY_STEP = 2**28
+
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "safetensors")
 """What runs inside the measured window."""
 
@@ -124,6 +126,11 @@ def _cpuinfo(root: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def available_cpus() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
 def _cpus(root: Path) -> int | None:
     if root == Path("/"):
         return os.cpu_count()
@@ -138,7 +145,8 @@ def _sockets(root: Path) -> int | None:
 def _memory_bytes(root: Path) -> int | None:
     for line in (_text(root / "proc/meminfo") or "").splitlines():
         if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
+            # What the kernel keeps for itself differs by kilobytes from boot to boot.
+            return round(int(line.split()[1]) * 1024 / _MEMORY_STEP) * _MEMORY_STEP
     return None
 
 

@@ -35,7 +35,7 @@ def read(root: Path) -> HostState:
 
 
 def columns(begin: HostState, end: HostState) -> Row:
-    """The columns that two looks give: before the trial's process and after it."""
+    """The columns that two looks give, at the begin and the end of the inference window."""
     known = begin.throttle_events is not None and end.throttle_events is not None
     return {
         "temperature_start_c": begin.temperature_c,

@@ -7,24 +7,32 @@ killed controller cannot leave it behind and a trial that lives on keeps it.
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sipa.errors import HostError
 
-_CANDIDATES = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108 the lock is the point
+FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108 the lock is the point
 NAME = "sipa-rapl.lock"
 
 
-def default_path() -> Path:
-    """The node's lock file: in the first of the system's lock folders that this user can write to."""
-    for folder in _CANDIDATES:
-        if os.access(folder / NAME, os.W_OK) or (not (folder / NAME).exists() and os.access(folder, os.W_OK | os.X_OK)):
-            return folder / NAME
+def default_path(folders: Sequence[Path] = FOLDERS) -> Path:
+    """The node's lock file: the one that is there, whoever made it; else in the first folder that may be written to.
+
+    Raises:
+        HostError: there is none and none can be made.
+    """
+    candidates = [folder / NAME for folder in folders]
+    for path in candidates:
+        if path.exists():
+            return path
+    for path in candidates:
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            return path
     raise HostError(
-        f"none of {', '.join(str(folder / NAME) for folder in _CANDIDATES)} can be opened for writing, so trials of "
-        f"two users could overlap. Cure: sudo chmod 0666 {_CANDIDATES[0] / NAME}"
+        f"none of {', '.join(map(str, candidates))} can be made, so trials of two users could overlap. "
+        f"Cure: sudo touch {candidates[0]}"
     )
 
 
@@ -43,17 +51,34 @@ def exclusive(
     Raises:
         HostError: the file cannot be opened, or waiting was given up.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise HostError(f"{path}: cannot be opened: {error.strerror}. Cure: sudo chmod 0666 {path}") from error
+    descriptor = _open(path)
     try:
         _acquire(descriptor, path, waiting=waiting, give_up=give_up, poll_s=poll_s)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open the lock file; reading is enough for flock(2), so another user's file does as well.
+
+    O_CREAT is used only where there is no file: in a sticky folder the kernel refuses it on a file of somebody else
+    (fs.protected_regular), even to root.
+    """
+    for _ in range(10):
+        for flags in (os.O_RDWR, os.O_RDONLY):
+            with suppress(FileNotFoundError, PermissionError):
+                return os.open(path, flags | os.O_CLOEXEC)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise HostError(f"{path}: cannot be made: {error.strerror}. Cure: sudo touch {path}") from error
+    raise HostError(f"{path}: cannot be read. Cure: sudo chmod a+r {path}")
 
 
 def _acquire(

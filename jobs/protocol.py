@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import host_state
-from jobs.environment import Identity
+from jobs.environment import Identity, available_cpus
 from jobs.lock import exclusive
 from jobs.order import TrialOrder, write_order
 from jobs.rows import net_columns, phase_columns, phase_rows
@@ -35,8 +35,11 @@ from sipa.errors import (
 )
 from sipa.spec.model import Gates
 from sipa.trial import Outcome, Row, TrialFailure, TrialResult
+from sipa.workloads import Kind
 
 Report = Callable[[Progress], None]
+
+_OUT_OF_MEMORY = "The kernel killed a process because memory ran out. Use less memory, or a node with more."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +51,7 @@ class Session:
         identity: node, boot and environment, read once.
         lock: the node's lock file.
         abort: asked while waiting; True kills the running trial.
+        variables: the user's environment variables, which trials run with.
         idle: the last idle window, if nothing ran since.
     """
 
@@ -55,7 +59,8 @@ class Session:
     identity: Identity
     lock: Path
     abort: Callable[[], bool]
-    idle: EnergyWindow | None = field(default=None)
+    variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    idle: EnergyWindow | None = None
 
 
 def run_trial(order: TrialOrder, session: Session, report: Report) -> Outcome:
@@ -86,7 +91,7 @@ def run_trial(order: TrialOrder, session: Session, report: Report) -> Outcome:
 
 
 def _measured(order: TrialOrder, session: Session, progress: "_Latest", lock: int) -> TrialResult:
-    before = session.idle or _idle(order, session, progress)
+    before = _idle(order, session, progress) if session.idle is None or progress.waited else session.idle
     session.idle = None
     write_order(order)
     began = host_state.read(order.root)
@@ -102,11 +107,10 @@ def _measured(order: TrialOrder, session: Session, progress: "_Latest", lock: in
         "ended_at": stopped,
         "duration_idle_s": before.duration_s if before else None,
     }
-    row |= host_state.columns(began, host_state.read(order.root))
-    flags = _gates(order, row)
-    row["flags"] = [*findings["flags"], *ended.flags, *flags]
+    row["flags"] = [*findings["flags"], *ended.flags, *_gates(order, row)]
     phases = [*findings["phases"], *phase_rows("process", outer)]
-    phases += phase_rows("idle", before) if before else []
+    for name, window in (("idle_before", before), ("idle_after", after)):
+        phases += phase_rows(name, window) if window else []
     return TrialResult(
         trial_id=order.trial.trial_id,
         attempt=order.attempt,
@@ -118,7 +122,7 @@ def _measured(order: TrialOrder, session: Session, progress: "_Latest", lock: in
 
 
 def _idle(order: TrialOrder, session: Session, progress: "_Latest") -> EnergyWindow | None:
-    """Measure the machine doing nothing; None where the spec asks for no idle window."""
+    """Measure the machine doing nothing; None where the spec asks for no idle window, or it was cut short."""
     length = order.measurement.idle_s
     if length <= 0:
         return None
@@ -127,16 +131,16 @@ def _idle(order: TrialOrder, session: Session, progress: "_Latest") -> EnergyWin
         deadline = time.monotonic() + length
         while (left := deadline - time.monotonic()) > 0 and not session.abort():
             time.sleep(min(left, 0.5))
-    return window.energy
+    return None if session.abort() else window.energy
 
 
 def _process(order: TrialOrder, session: Session, progress: "_Latest", lock: int) -> tuple[Ended, EnergyWindow]:
     """Run the trial's own process inside the outer window."""
     with session.meter.window("process") as outer:
         ended = watch(
-            [sys.executable, "-P", "-m", "jobs", "run", str(order.file), "--lifeline"],
+            [sys.executable, "-P", "-u", "-m", "jobs", "run", str(order.file), "--lifeline"],
             log=order.log,
-            environment=_environment(order),
+            environment=_environment(order, session.variables),
             inherited=lock,
             deadline_s=order.measurement.deadline_s,
             abort=session.abort,
@@ -145,11 +149,13 @@ def _process(order: TrialOrder, session: Session, progress: "_Latest", lock: int
     return ended, outer.energy
 
 
-def _environment(order: TrialOrder) -> Mapping[str, str]:
-    """The trial's environment variables: thread counts are ours, because Ray sets them to 1 for its workers."""
-    threads = str(order.trial.treatment.parameters.get("threads", os.cpu_count() or 1))
+def _environment(order: TrialOrder, variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The trial's environment variables: the user's, but that for our own workloads the thread counts are ours."""
+    if order.trial.treatment.kind is Kind.COMMAND:
+        return variables
+    threads = str(order.trial.treatment.parameters.get("threads", available_cpus()))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, threads), "PYTHONUNBUFFERED": "1"}
+    return {**variables, **dict.fromkeys(names, threads)}
 
 
 def _findings(order: TrialOrder, ended: Ended, began: host_state.HostState) -> dict[str, Any]:
@@ -169,20 +175,24 @@ def _findings(order: TrialOrder, ended: Ended, began: host_state.HostState) -> d
         findings: dict[str, Any] = json.loads(order.findings.read_bytes())
     except (OSError, ValueError):
         raise _died(order, ended, began) from None
+    if findings.get("error") == TrialCrash.__name__ and _out_of_memory(order, began):
+        raise TrialOutOfMemory(f"{findings['message']} {_OUT_OF_MEMORY}")
     if "error" in findings:
         raise TRIAL_ERRORS.get(findings["error"], TrialCrash)(findings["message"])
     return findings
 
 
 def _died(order: TrialOrder, ended: Ended, began: host_state.HostState) -> TrialError:
-    now = host_state.read(order.root)
-    killed = ended.exit_code == -9
-    if killed and None not in (began.oom_kills, now.oom_kills) and now.oom_kills != began.oom_kills:
-        return TrialOutOfMemory(
-            "killed by the kernel because memory ran out. Use a smaller batch_size or a node with more memory."
-        )
+    if ended.exit_code == -9 and _out_of_memory(order, began):
+        return TrialOutOfMemory(_OUT_OF_MEMORY)
     how = f"was killed by signal {-ended.exit_code}" if ended.exit_code < 0 else f"exited with {ended.exit_code}"
     return TrialCrash(f"the trial's process {how} without a result. Its output stands in {order.log.name}")
+
+
+def _out_of_memory(order: TrialOrder, began: host_state.HostState) -> bool:
+    """Whether the kernel killed something for lack of memory since the trial began."""
+    now = host_state.read(order.root)
+    return None not in (began.oom_kills, now.oom_kills) and now.oom_kills != began.oom_kills
 
 
 def _row(
@@ -246,6 +256,7 @@ class _Latest:
 
     def __init__(self, order: TrialOrder, report: Report) -> None:
         self.phase = "start"
+        self.waited = False
         self._trial_id = order.trial.trial_id
         self._report = report
 
@@ -254,4 +265,5 @@ class _Latest:
         self._report(Progress(trial_id=self._trial_id, phase=phase, fraction=fraction, detail=detail))
 
     def waiting(self, why: str) -> None:
+        self.waited = True
         self("waiting", None, why)

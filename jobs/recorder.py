@@ -8,15 +8,17 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from jobs import cpu_time
-from jobs.cpu_time import CpuUse
+from jobs import cpu_time, host_state
+from jobs.cpu_time import CpuTimes, CpuUse
+from jobs.host_state import HostState
 from jobs.workload import INFERENCE
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.window import EnergyWindow
+from sipa.trial import Row
 
 _MESSAGE_EVERY_S = 1.0
 
@@ -27,11 +29,13 @@ class Phase:
 
     Attributes:
         use: CPU use, of the inference window only.
+        host: temperature and throttling columns, of the inference window only.
     """
 
     name: str
     window: EnergyWindow
-    use: CpuUse | None
+    use: CpuUse | None = None
+    host: Row = field(default_factory=dict)
 
 
 class TrialRecorder:
@@ -60,16 +64,19 @@ class TrialRecorder:
         """Measure a phase; one that raises leaves no record."""
         self._present = name
         self._tell(None, "")
-        measured = name == INFERENCE
-        before = cpu_time.read(self._root, self._session) if measured else None
+        before = self._look() if name == INFERENCE else None
         token = self._meter.begin(name)
         self._began = time.monotonic()
         try:
             yield
         finally:
             window = self._meter.end(token)
-        use = cpu_time.between(before, cpu_time.read(self._root, self._session)) if before else None
-        self.phases.append(Phase(name=name, window=window, use=use))
+        if before is None:
+            self.phases.append(Phase(name=name, window=window))
+            return
+        after = self._look()
+        use, host = cpu_time.between(before[0], after[0]), host_state.columns(before[1], after[1])
+        self.phases.append(Phase(name=name, window=window, use=use, host=host))
 
     def progress(self, fraction: float, detail: str = "") -> None:
         """Say how far the present phase is."""
@@ -85,6 +92,9 @@ class TrialRecorder:
     def elapsed_s(self) -> float:
         """Seconds since the present phase began."""
         return time.monotonic() - self._began
+
+    def _look(self) -> tuple[CpuTimes, HostState]:
+        return cpu_time.read(self._root, self._session), host_state.read(self._root)
 
     def _tell(self, fraction: float | None, detail: str) -> None:
         self._told = time.monotonic()

@@ -87,12 +87,12 @@ def work_columns(findings: Findings, window: EnergyWindow) -> Row:
     length, work, images = window.duration_s, findings.work_units, findings.images
     latencies = sorted(findings.batch_latencies_s)
     return {
+        "batches_measured": len(latencies) or None,
         **findings.columns,
         "work_unit": findings.work_unit,
         "work_units_measured": work,
         "images_measured": images,
         "passes": findings.passes,
-        "batches_measured": len(latencies) or None,
         "time_per_work_unit_s": _ratio(length, work),
         "time_per_image_s": _ratio(length, images),
         "throughput_work_units_per_s": _ratio(work, length),
@@ -110,12 +110,11 @@ def work_columns(findings: Findings, window: EnergyWindow) -> Row:
 
 def net_columns(row: Mapping[str, object], idle: Sequence[EnergyWindow]) -> Row:
     """Net energy: gross less the idle power of the same domains, from the idle windows before and after."""
-    powers = [window.power_w for window in idle]
-    known = [power for power in powers if power is not None]
+    energy, idle_s = _total([window.total_j for window in idle]), math.fsum(each.duration_s for each in idle)
     total, length = row.get("energy_total_j"), row.get("window_s")
-    if not known or len(known) < len(powers) or not isinstance(total, float) or not isinstance(length, float):
+    if energy is None or idle_s <= 0 or not isinstance(total, float) or not isinstance(length, float):
         return {"power_idle_total_w": None, "energy_net_j": None}
-    idle_w = math.fsum(known) / len(known)
+    idle_w = energy / idle_s
     return {"power_idle_total_w": idle_w, "energy_net_j": total - idle_w * length}
 
 

@@ -1,14 +1,12 @@
 """The trial's own process: reads the order, runs the workload phase by phase, writes what it found, ends.
 
 Its standard input is a lifeline: the worker holds the other end and never writes, so end-of-file says that the worker
-is gone, however it died, and the trial's whole process group ends at once instead of running on unwatched.
+is gone, however it died, and the trial's whole session ends at once instead of running on unwatched.
 """
 
 import json
 import os
-import resource
 import signal
-import sys
 import threading
 import traceback
 from contextlib import suppress
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jobs.order import TrialOrder, read_order
+from jobs.processes import kill_session
 from jobs.recorder import TrialRecorder
 from jobs.rows import energy_flags, is_valid, phase_columns, phase_rows, window_columns, work_columns
 from jobs.workload import INFERENCE, Findings, implementation
@@ -88,8 +87,8 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
         raise TrialOutputError("the workload opened no inference window, so there is nothing to report")
     columns: Row = {
         **window_columns(measured.window, measured.use),
+        **measured.host,
         **work_columns(found, measured.window),
-        "memory_peak_bytes": float(_peak_bytes()),
     }
     for name in {phase.name for phase in recorder.phases}:
         columns |= phase_columns(name, [phase.window for phase in recorder.phases if phase.name == name])
@@ -99,11 +98,6 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
         "flags": recorder.flags + energy_flags(measured.window),
         "valid": is_valid(measured.window),
     }
-
-
-def _peak_bytes() -> int:
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in who) * 1024
 
 
 def as_trial_error(error: Exception) -> TrialError:
@@ -127,5 +121,5 @@ def _be_nice_to_nobody() -> None:
 def _die_with(lifeline: int) -> None:
     while os.read(lifeline, 1):
         pass
-    sys.stdout.flush()
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    kill_session(os.getsid(0), spare=os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)

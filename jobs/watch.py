@@ -3,7 +3,6 @@
 import json
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.processes import kill_session
+
 _POLL_S = 0.5
-_GRACE_S = 5.0
+_GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +115,19 @@ def _until_end(
 
 
 def _wait(process: subprocess.Popen[bytes], left: float) -> Ended:
-    """The process closed its messages: it is about to end, or something that it left behind is not."""
+    """The process closed its messages: its findings are written, and it is about to end."""
     try:
         return Ended(exit_code=process.wait(min(left, _GRACE_S)), timed_out=False, aborted=False)
     except subprocess.TimeoutExpired:
         _kill(process)
-        return Ended(exit_code=process.returncode, timed_out=True, aborted=False)
+        flag = f"exit: the process was killed, because it had not ended {_GRACE_S:g} s after its last word"
+        late = left <= _GRACE_S
+        return Ended(exit_code=process.returncode, timed_out=late, aborted=False, flags=() if late else (flag,))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever is left of the process' session group, and wait for the process."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Kill whatever is left of the session that the process leads, and reap it."""
+    kill_session(process.pid)
     process.wait()
 
 

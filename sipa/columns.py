@@ -138,7 +138,7 @@ def _time() -> Iterator[Column]:
         ("time_per_work_unit_s", "s/unit", "window / units of work"),
         ("throughput_images_per_s", "images/s", "images / window"),
         ("throughput_work_units_per_s", "units/s", "units of work / window"),
-        ("latency_batch_mean_s", "s", "batch handed over until its detections exist, mean"),
+        ("latency_batch_mean_s", "s", "full batch handed over until its detections exist, mean"),
         ("latency_batch_p50_s", "s", "the same, median"),
         ("latency_batch_p95_s", "s", "the same, 95th percentile; null below 20 batches"),
         ("latency_batch_p99_s", "s", "the same, 99th percentile; null below 100 batches"),
@@ -148,7 +148,11 @@ def _time() -> Iterator[Column]:
 
 
 def _quality() -> Iterator[Column]:
-    yield from _columns(ValueType.BOOLEAN, ("valid", "-", "no flag casts doubt on the numbers"), nullable=False)
+    yield from _columns(
+        ValueType.BOOLEAN,
+        ("valid", "-", "false where a number that was asked for is missing or impossible; gates are in flags"),
+        nullable=False,
+    )
     yield from _columns(
         ValueType.TEXTS,
         ("flags", "-", "gates that tripped and notes on null values, each `name: detail`"),
@@ -173,14 +177,18 @@ def _quality() -> Iterator[Column]:
         ),
         ("temperature_start_c", "°C", "hottest package at the begin of the window; null where unreadable"),
         ("control_energy_j", "J", "the control workload of this node and session"),
-        ("memory_peak_bytes", "B", "largest resident set of the trial's process and its children"),
+        (
+            "memory_peak_bytes",
+            "B",
+            "peak resident set of the trial's process; of a command: of its largest process, null if hidden",
+        ),
     )
     yield from _columns(
         ValueType.INTEGER,
         (
             "throttle_events",
             "1",
-            "thermal and power-limit throttling during the window; null where unreadable",
+            "thermal throttling of the packages during the window; null where unreadable",
         ),
         ("n_wraps", "1", "counter wraps inside the window, corrected"),
         ("passes", "1", "passes over the data inside the window"),

@@ -22,7 +22,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
-        self._path = path
+        self.path = path
         self._durable = durable
         self._descriptor: int | None = None
 
@@ -40,9 +40,9 @@ class Journal:
 
     def replay(self) -> Iterator[Record]:
         """Every complete record, oldest first; a line that is no JSON object (torn, then written past) is left out."""
-        if not self._path.exists():
+        if not self.path.exists():
             return
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             for line in file:
                 record = _parsed(line)
                 if record is not None:
@@ -62,8 +62,8 @@ class Journal:
 
     def _open(self) -> int:
         if self._descriptor is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             _cut_torn_line(self._descriptor)
         return self._descriptor
 

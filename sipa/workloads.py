@@ -198,13 +198,19 @@ DETECTION = Workload(
             name="latency_batch_inference_mean_s",
             type=ValueType.NUMBER,
             unit="s",
-            meaning="mean time of a batch in the network, pre-processing included, NMS not",
+            meaning="mean time of a full batch in the network, pre-processing included, NMS not",
         ),
         Quantity(
             name="latency_batch_nms_mean_s",
             type=ValueType.NUMBER,
             unit="s",
-            meaning="mean time of a batch in non-maximum suppression",
+            meaning="mean time of a full batch in non-maximum suppression",
+        ),
+        Quantity(
+            name="score_reused",
+            type=ValueType.BOOLEAN,
+            unit="-",
+            meaning="equal detections were scored before, so the score phase only looked the result up",
         ),
     ),
 )

@@ -22,7 +22,7 @@ _confidence = click.option(
     help="Of the intervals.",
 )
 _with_invalid = click.option(
-    "--with-invalid", is_flag=True, help="Average rows too whose flags cast doubt on their numbers."
+    "--with-invalid", is_flag=True, help="Average rows too whose numbers are missing or impossible, as their flags say."
 )
 
 

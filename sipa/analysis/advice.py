@@ -16,7 +16,14 @@ FEW = 3
 
 def advise(summary: SweepSummary) -> tuple[str, ...]:
     """Everything that the reader of a summary must know, one sentence or two each; empty if there is nothing."""
-    return (*_doubtful(summary), *_missing(summary), *_single(summary), *_wide(summary), *_estimated(summary))
+    return (
+        *_doubtful(summary),
+        *_remarked(summary),
+        *_missing(summary),
+        *_single(summary),
+        *_wide(summary),
+        *_estimated(summary),
+    )
 
 
 def _doubtful(summary: SweepSummary) -> Iterator[str]:
@@ -29,6 +36,12 @@ def _doubtful(summary: SweepSummary) -> Iterator[str]:
     empty = sum(1 for each in summary.treatments if not each.n_valid)
     if empty and not summary.with_invalid:
         yield f"{empty} of {len(summary.treatments)} treatments have no valid row, so they have no mean."
+
+
+def _remarked(summary: SweepSummary) -> Iterator[str]:
+    if summary.remarks:
+        listed = ", ".join(f"{name} ({count} of {summary.n})" for name, count in summary.remarks.items())
+        yield f"Averaged rows have remarks: {listed}. The report has them; gates = 'refuse' would fail such trials."
 
 
 def _missing(summary: SweepSummary) -> Iterator[str]:

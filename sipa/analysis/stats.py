@@ -37,7 +37,7 @@ class Summary:
     Attributes:
         parameters: the varying ones, by name; None where the rows have no value.
         n: rows.
-        n_valid: rows without a flag that casts doubt on the numbers.
+        n_valid: rows in which no number that was asked for is missing or impossible.
         metrics: column -> mean and interval, in the column's unit.
     """
 
@@ -71,6 +71,7 @@ class SweepSummary:
         n_valid: rows that are averaged, unless `with_invalid`.
         with_invalid: whether rows that are not valid are averaged too, as the caller asked.
         doubts: why rows are not valid: name of the flag -> rows.
+        remarks: flags of the rows that are averaged: name of the flag -> rows.
     """
 
     confidence: float
@@ -83,6 +84,7 @@ class SweepSummary:
     n_valid: int
     with_invalid: bool
     doubts: Mapping[str, int]
+    remarks: Mapping[str, int]
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -141,7 +143,12 @@ def summarize(
         n_valid=int(trials["valid"].sum()),
         with_invalid=with_invalid,
         doubts=flag_counts(trials[~trials["valid"].astype(bool)]),
+        remarks=flag_counts(_flagged(trials if with_invalid else trials[trials["valid"].astype(bool)])),
     )
+
+
+def _flagged(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[trials["flags"].map(len).astype(int) > 0]
 
 
 def check(trials: pd.DataFrame) -> None:

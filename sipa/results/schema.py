@@ -13,7 +13,7 @@ from typing import Any, assert_never
 import pyarrow as pa
 
 from sipa.columns import BY_NAME, COLUMNS, SCHEMA_VERSION, Column
-from sipa.errors import ResultsError
+from sipa.errors import TrialOutputError
 from sipa.spec.model import SweepSpec
 from sipa.trial import Row
 from sipa.workloads import ValueType
@@ -77,16 +77,16 @@ def to_table(row: Row, extra: tuple[Column, ...] = ()) -> pa.Table:
     """One row as an Arrow table with the whole schema.
 
     Raises:
-        ResultsError: a column that the schema does not know, a missing value that every row must have, or a value
-            of another type. Always a defect of the code that made the row.
+        TrialOutputError: a column that the schema does not know, a missing value that every row must have, or a value
+            that its column cannot hold.
     """
     schema = arrow_schema(extra)
     unknown = sorted(set(row) - set(schema.names))
     if unknown:
-        raise ResultsError(f"row {row.get('trial_id')}: not columns of the schema: {', '.join(unknown)}")
+        raise TrialOutputError(f"row {row.get('trial_id')}: not columns of the schema: {', '.join(unknown)}")
     missing = [field.name for field in schema if not field.nullable and row.get(field.name) is None]
     if missing:
-        raise ResultsError(f"row {row.get('trial_id')}: no value for: {', '.join(missing)}")
+        raise TrialOutputError(f"row {row.get('trial_id')}: no value for: {', '.join(missing)}")
     arrays = [_array(row.get(field.name), field) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -97,7 +97,7 @@ def _array(value: object, field: pa.Field) -> pa.Array:
             raise ValueError("it would be truncated")
         return pa.array([_plain(value)], type=field.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise ResultsError(f"column {field.name}: {value!r} is not a {field.type}: {error}") from error
+        raise TrialOutputError(f"column {field.name}: {value!r} is not a {field.type}: {error}") from error
 
 
 def _plain(value: object) -> object:

@@ -4,11 +4,11 @@ A row is written aside, synced, and linked into `trials/`: the link fails if the
 and a kill at any moment leaves either a whole row or none.
 """
 
-import contextlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,16 +75,12 @@ class Store:
             ResultsError: the folder cannot be written.
         """
         folder = self.folder
-        try:
+        with writing(folder.path):
             for each in (folder.trials, folder.logs, folder.failures, folder.phases, folder.staging):
                 each.mkdir(parents=True, exist_ok=True)
-            self._write(folder.specs / f"{spec_hash}.toml", spec_text.encode())
-            self._write(folder.columns, columns_markdown(self._extra).encode())
-            self._write_table(folder.plan, plan)
-        except OSError as error:
-            raise ResultsError(
-                f"{folder.path}: cannot be written: {error.strerror}. Choose another place with --results."
-            ) from error
+        self._write(folder.specs / f"{spec_hash}.toml", spec_text.encode())
+        self._write(folder.columns, columns_markdown(self._extra).encode())
+        self._write_table(folder.plan, plan)
 
     def commit(self, result: TrialResult) -> Commit:
         """Make a result permanent, the row last; a trial that has a row already goes to `duplicates/`."""
@@ -96,9 +92,10 @@ class Store:
         if result.predictions is not None:
             self._link(result.predictions, folder.predictions / f"{result.row['predictions_sha256']}.parquet")
         aside = self._aside(f"{name}.parquet")
-        pq.write_table(table, aside)
-        _sync(aside)
         try:
+            with writing(aside):
+                pq.write_table(table, aside)
+                _sync(aside)
             new = self._link(aside, folder.row(result.trial_id))
             if not new:
                 self._link(aside, folder.duplicates / f"{name}.parquet")
@@ -138,7 +135,7 @@ class Store:
         """Failed attempts by trial, in the order of attempts."""
         found: dict[str, list[TrialFailure]] = {}
         for path in sorted(self.folder.failures.glob("*.json"), key=lambda each: _attempt(each.stem)):
-            with contextlib.suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError):
                 failure = TrialFailure(**json.loads(path.read_bytes()))
                 found.setdefault(failure.trial_id, []).append(failure)
         return found
@@ -181,21 +178,24 @@ class Store:
         return self.folder.staging / f"{os.getpid()}-{name}"
 
     def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._aside(path.name)
-        aside.write_bytes(content)
-        aside.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = self._aside(path.name)
+            aside.write_bytes(content)
+            aside.replace(path)
 
     def _write_table(self, path: Path, table: pa.Table) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._aside(path.name)
-        pq.write_table(table, aside)
-        aside.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = self._aside(path.name)
+            pq.write_table(table, aside)
+            aside.replace(path)
 
     @staticmethod
     def _link(source: Path, target: Path) -> bool:
         """Link `source` to `target` and sync the folder; False if the target exists."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, target)
         except FileExistsError:
@@ -207,6 +207,22 @@ class Store:
             ) from error
         _sync(target.parent)
         return True
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write into an error with the cure.
+
+    Raises:
+        ResultsError: the disk is full, or the folder is not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: cannot be written: {error.strerror or error}. Free some space or choose another place with "
+            "--results, and run again: the sweep goes on where it stopped."
+        ) from error
 
 
 def _attempt(stem: str) -> int:

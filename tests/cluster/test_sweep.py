@@ -232,3 +232,52 @@ def test_two_runs_of_one_sweep_at_once_are_refused(tmp_path: Path) -> None:
     asked.folder.mkdir(parents=True)
     with FileLock(asked.folder / ".lock"):
         go(asked, script)
+
+
+def test_a_value_that_cannot_be_stored_fails_its_trial_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    def script(order: TrialOrder) -> Any:
+        return result_of(order, passes=2**70) if _x(order) == 1 else result_of(order)
+
+    finished, events, _ = go(request(tmp_path), script)
+    assert (finished.exit_code, finished.committed, finished.failed) == (6, 4, 2)
+    assert all("passes" in event.message for event in events if isinstance(event, TrialFailed))
+
+
+def test_a_finished_sweep_that_was_edited_keeps_the_edit(tmp_path: Path) -> None:
+    go(request(tmp_path))
+    fewer = request(tmp_path, fast(factors={"x": "[1, 2]"}))
+    finished = run(fewer, ray=False, emit=lambda _: None, stop=Stop())
+    assert (finished.exit_code, finished.planned, finished.remaining) == (0, 4, 0)
+    assert len(rows(fewer)) == 4
+    assert len(pd.read_parquet(fewer.folder / "plan.parquet")) == 4
+    assert (fewer.folder / "spec" / f"{fewer.spec.spec_hash}.toml").exists()
+
+
+def test_a_reader_that_goes_away_drains_the_sweep(tmp_path: Path) -> None:
+    def gone(event: Event) -> None:
+        if isinstance(event, TrialCommitted):
+            raise BrokenPipeError
+
+    asked = request(tmp_path)
+    finished = run_with(survey(asked), ScriptedWorkers(), emit=gone, stop=Stop())
+    assert (finished.exit_code, finished.committed) == (7, 1)
+    assert len(rows(asked)) == 1
+
+
+def test_what_the_stop_rule_spares_is_not_left_after_a_drain(tmp_path: Path) -> None:
+    stop = Stop()
+
+    def script(order: TrialOrder) -> Any:
+        if order.position == 2:
+            stop.drain("Ctrl-C")
+        return result_of(order, window_s=1.0 + 0.001 * order.trial.repetition)
+
+    text = STOPPING.replace("x = [1, 2]", "x = [1]")
+    finished, _, _ = go(request(tmp_path, text), script, stop=stop)
+    assert (finished.exit_code, finished.committed, finished.stopped, finished.remaining) == (0, 3, 5, 0)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(ResultsError, match="--results"):
+        run(request(tmp_path), ray=False, emit=lambda _: None, stop=Stop())

@@ -1,5 +1,6 @@
 """A detection trial as the worker starts it: a real network on real images, scored, with its detections kept."""
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,12 @@ def order(folder: Path, name: str, *, protocol: dict[str, Any] | None = None, **
         "images": 24,
         "batch_size": 8,
         "execution": "reference",
+        "threads": 1,
         "confidence": 0.001,
         "nms_iou": 0.65,
         **parameters,
     }
-    treatment = Treatment(kind=Kind.DETECTION, parameters=asked, contents=contents(asked))
+    treatment = Treatment(kind=Kind.DETECTION, parameters=asked, contents=contents(asked, folder))
     return TrialOrder(
         trial=Trial(treatment=treatment, repetition=1, replicate="", trial_id=name),
         attempt=1,
@@ -95,8 +97,33 @@ def test_equal_detections_are_scored_once_and_the_same_whatever_the_batch(tmp_pa
     assert isinstance(first, TrialResult)
     assert isinstance(second, TrialResult)
     assert first.row["map_50_95"] == pytest.approx(second.row["map_50_95"], abs=1e-3)
-    if first.row["predictions_sha256"] == second.row["predictions_sha256"]:
-        assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file()]) == 1
+    assert not first.row["score_reused"]
+    assert second.row["score_reused"] == (first.row["predictions_sha256"] == second.row["predictions_sha256"])
+    again = run(order(tmp_path, "c", batch_size=8))
+    assert isinstance(again, TrialResult)
+    assert again.row["score_reused"]
+    assert again.row["map_50_95"] == first.row["map_50_95"]
+
+
+def test_latencies_are_of_full_batches_and_work_is_of_all(tmp_path: Path) -> None:
+    result = run(order(tmp_path, "a", images=10, batch_size=4))
+    assert isinstance(result, TrialResult)
+    row = result.row
+    assert row["batches_measured"] == 3 * row["passes"]
+    assert row["images_measured"] == 10 * row["passes"]
+    assert 2 * row["passes"] * row["latency_batch_mean_s"] <= row["window_s"]
+
+
+def test_weights_that_changed_since_the_plan_are_refused(tmp_path: Path) -> None:
+    """The row would bear the hash of another file."""
+    shutil.copy(shipped()[SMALLEST].path, tmp_path / "mine.safetensors")
+    asked = order(tmp_path, "a", weights="mine.safetensors")
+    other = next(each for each in shipped().values() if each.name != SMALLEST)
+    shutil.copy(other.path, tmp_path / "mine.safetensors")
+    found = run(asked)
+    assert isinstance(found, TrialFailure)
+    assert found.error == "WorkloadError"
+    assert "changed since the sweep was planned" in found.message
 
 
 def test_a_window_is_whole_passes_and_long_enough(tmp_path: Path) -> None:
@@ -124,9 +151,9 @@ def test_more_images_than_there_are_is_a_failure_that_says_so(tmp_path: Path) ->
 
 def test_unknown_names_are_refused_before_anything_runs() -> None:
     with pytest.raises(WorkloadError, match="no-such-weights"):
-        contents({"weights": "no-such-weights", "dataset": "digits"})
+        contents({"weights": "no-such-weights", "dataset": "digits"}, Path())
     with pytest.raises(WorkloadError, match="no-such-set"):
-        contents({"weights": SMALLEST, "dataset": "no-such-set"})
+        contents({"weights": SMALLEST, "dataset": "no-such-set"}, Path())
 
 
 @pytest.mark.parametrize(

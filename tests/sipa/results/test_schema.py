@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipa.columns import BY_NAME, COLUMNS, Column
-from sipa.errors import ResultsError
+from sipa.errors import TrialOutputError
 from sipa.results.schema import arrow_schema, columns_markdown, complete, from_table, to_json, to_table
 from sipa.workloads import WORKLOADS, ValueType
 
@@ -91,7 +91,7 @@ def test_a_nan_is_stored_as_null() -> None:
     ],
 )
 def test_a_row_that_does_not_fit_is_refused(row: dict[str, Any], words: str) -> None:
-    with pytest.raises(ResultsError, match=words):
+    with pytest.raises(TrialOutputError, match=words):
         to_table(row)
 
 

@@ -1,5 +1,7 @@
 """Commit, duplicate, supersede, restore: what is in the folder afterwards."""
 
+import errno
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 import sipa
 from sipa.errors import ResultsError
-from sipa.results.store import Store
+from sipa.results.store import Store, writing
 from sipa.trial import TrialFailure, TrialResult
 from tests.sipa.results.test_schema import minimal
 
@@ -130,3 +132,8 @@ def test_a_foreign_file_among_the_rows_is_named(tmp_path: Path) -> None:
     (tmp_path / "trials/x.parquet").write_bytes(b"not parquet")
     with pytest.raises(ResultsError, match=r"x\.parquet"):
         store.rows()
+
+
+def test_a_full_disk_is_an_error_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"No space left on device.*run again"), writing(tmp_path / "row"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
