@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,15 @@ from sipa.analysis.quantities import is_number, quantities, work_unit
 from sipa.columns import COLUMNS, NAMES
 from sipa.errors import ResultsError, UsageError
 from sipa.trial import canonical
-from sipa.workloads import Value
+from sipa.workloads import WORKLOADS, Value
+
+DECIDED = frozenset(
+    parameter.name
+    for workload in WORKLOADS.values()
+    for parameter in workload.parameters
+    if parameter.default is None and not parameter.required
+)
+"""Parameters whose value the workload decides where the sweep file does not."""
 
 Levels = Mapping[str, Sequence[Value]]
 """A spec's factors: name -> levels in the order of the file."""
@@ -124,6 +132,8 @@ def summarize(
         _check_metric(metric, trials)
     found = {name: _in_order(trials, name, (levels or {}).get(name, ())) for name in factors}
     varying = {name: values for name, values in found.items() if len(values) > 1}
+    for name in implied(trials, varying, levels):
+        del varying[name]
 
     def intervals(rows: pd.DataFrame) -> dict[str, Estimate]:
         return {metric: mean_interval(_numbers(rows[metric]), confidence) for metric in chosen}
@@ -186,6 +196,20 @@ def factor_columns(trials: pd.DataFrame, levels: Levels | None = None) -> tuple[
     free = [name for name in own if name in named or (levels is None and not is_number(trials[name]))]
     order = {name: place for place, name in enumerate(levels or {})}
     return tuple(sorted((*fixed, *free), key=lambda name: order.get(name, len(order))))
+
+
+def implied(trials: pd.DataFrame, varying: Iterable[str], levels: Levels | None = None) -> tuple[str, ...]:
+    """Varying parameters that are no factors: the workload decided them, each level of one factor having one value.
+
+    So the input size of weights that were each trained at a size of their own.
+    """
+    chosen = [name for name in varying if name not in DECIDED or name in (levels or {})]
+    left = [name for name in varying if name not in chosen]
+    return tuple(
+        name
+        for name in left
+        if any((trials.groupby(factor, dropna=False)[name].nunique(dropna=False) == 1).all() for factor in chosen)
+    )
 
 
 def values_of(trials: pd.DataFrame, name: str) -> tuple[Value | None, ...]:

@@ -198,3 +198,13 @@ def test_cells_have_the_digits_that_the_interval_supports(measured: pd.DataFrame
         assert math.isfinite(float(mean))
         assert len(reach.replace(".", "").lstrip("0")) <= 3
     assert all(len(row) == len(table.headers) == len(table.numeric) for row in table.rows)
+
+
+def test_what_the_workload_decided_by_another_factor_is_no_factor(measured: pd.DataFrame) -> None:
+    """Weights bring the image size that they were trained at; asked for in the file, it is a factor."""
+    sizes = {name: 32 * (1 + place // 2) for place, name in enumerate(sorted(measured["weights"].unique()))}
+    trials = measured.assign(image_size=measured["weights"].map(sizes))
+    assert "image_size" not in summarize(trials).factors
+    assert "image_size" in summarize(trials, levels={"weights": [], "image_size": []}).factors
+    crossed = measured.assign(image_size=[32 * (1 + place % 2) for place in range(len(measured))])
+    assert "image_size" in summarize(crossed).factors
