@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from sipa.errors import UsageError
+from jobs.detection.catalogue import shipped
 from sipa.spec import Gates, Meter, TestbedKind, json_schema, load_spec, parse_spec, template
 from sipa.spec.placeholders import arguments
 from sipa.workloads import Kind
@@ -69,8 +70,9 @@ def test_the_quickstart() -> None:
     Draft7Validator(json_schema()).validate(tomllib.loads(spec.text))
     factors = dict(spec.workload.factors)
     assert dict(spec.workload.fixed)["dataset"] == "digits"
-    assert len(factors["weights"]) * len(factors["batch_size"]) * spec.design.repetitions == 30
+    assert len(factors["weights"]) * len(factors["batch_size"]) * spec.design.repetitions == 45
     assert factors["batch_size"] == (1, 8, 32)
+    assert set(factors["weights"]) == set(shipped())
     assert spec.measurement.meter == (Meter.POWERCAP, Meter.MODEL)
     assert spec.measurement.gates is Gates.FLAG
     assert spec.testbed.kind is TestbedKind.LOCAL
