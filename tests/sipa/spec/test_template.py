@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from sipa.errors import UsageError
 from jobs.detection.catalogue import shipped
+from sipa.errors import UsageError
 from sipa.spec import Gates, Meter, TestbedKind, json_schema, load_spec, parse_spec, template
 from sipa.spec.placeholders import arguments
 from sipa.workloads import Kind
