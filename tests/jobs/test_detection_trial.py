@@ -60,13 +60,14 @@ def order(folder: Path, name: str, *, protocol: dict[str, Any] | None = None, **
 
 
 def run(asked: TrialOrder) -> TrialResult | TrialFailure:
-    session = Session(
-        meter=open_meter(asked.measurement, asked.root),
-        identity=identify(asked.root),
-        lock=asked.source_folder / "lock",
-        abort=threading.Event().is_set,
-    )
-    return run_trial(asked, session, lambda _: None)
+    with open_meter(asked.measurement, asked.root) as meter:
+        session = Session(
+            meter=meter,
+            identity=identify(asked.root),
+            lock=asked.source_folder / "lock",
+            abort=threading.Event().is_set,
+        )
+        return run_trial(asked, session, lambda _: None)
 
 
 def test_a_row_has_accuracy_latency_and_every_phase(tmp_path: Path) -> None:

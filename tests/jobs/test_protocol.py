@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,17 +28,15 @@ from tests.jobs.orders import command_order, python
 from tests.sipa.energy.powercap_tree import LiveFeeder, PowercapTree
 
 
-def session(order: TrialOrder, lock: Path) -> Session:
-    return Session(
-        meter=open_meter(order.measurement, order.root),
-        identity=identify(order.root),
-        lock=lock,
-        abort=threading.Event().is_set,
-    )
+@contextmanager
+def session(order: TrialOrder, lock: Path) -> Iterator[Session]:
+    with open_meter(order.measurement, order.root) as meter:
+        yield Session(meter=meter, identity=identify(order.root), lock=lock, abort=threading.Event().is_set)
 
 
 def run(order: TrialOrder) -> TrialResult | TrialFailure:
-    return run_trial(order, session(order, order.source_folder / "lock"), lambda _: None)
+    with session(order, order.source_folder / "lock") as held:
+        return run_trial(order, held, lambda _: None)
 
 
 def result(order: TrialOrder) -> TrialResult:
@@ -227,10 +227,10 @@ def test_a_measured_trial_adds_up(tmp_path: Path) -> None:
 
 def test_one_idle_window_serves_two_trials(tmp_path: Path) -> None:
     order = command_order(tmp_path, python("pass"), idle_s=0.3)
-    held = session(order, tmp_path / "lock")
     phases: list[str] = []
-    for _ in range(2):
-        assert isinstance(run_trial(order, held, lambda each: phases.append(each.phase)), TrialResult)
+    with session(order, tmp_path / "lock") as held:
+        for _ in range(2):
+            assert isinstance(run_trial(order, held, lambda each: phases.append(each.phase)), TrialResult)
     assert phases.count("idle") == 3
 
 
@@ -244,7 +244,8 @@ def test_the_lock_makes_a_second_trial_wait(tmp_path: Path) -> None:
     assert holder.stdout is not None
     holder.stdout.readline()
     phases: list[Progress] = []
-    outcome = run_trial(order, session(order, tmp_path / "lock"), phases.append)
+    with session(order, tmp_path / "lock") as held:
+        outcome = run_trial(order, held, phases.append)
     holder.wait()
     holder.stdout.close()
     assert isinstance(outcome, TrialResult)
@@ -254,11 +255,11 @@ def test_the_lock_makes_a_second_trial_wait(tmp_path: Path) -> None:
 def test_an_abort_kills_the_running_trial(tmp_path: Path) -> None:
     order = command_order(tmp_path, python("import time; time.sleep(60)"))
     abort = threading.Event()
-    held = session(order, tmp_path / "lock")
-    held.abort = abort.is_set
     threading.Timer(1.0, abort.set).start()
     began = time.monotonic()
-    outcome = run_trial(order, held, lambda _: None)
+    with session(order, tmp_path / "lock") as held:
+        held.abort = abort.is_set
+        outcome = run_trial(order, held, lambda _: None)
     assert isinstance(outcome, TrialFailure)
     assert time.monotonic() - began < 30
 
@@ -275,7 +276,8 @@ def test_a_trial_dies_with_the_worker_that_watches_it(tmp_path: Path) -> None:
         "from jobs.order import read_order; from tests.jobs.test_protocol import session\n"
         "from jobs.protocol import run_trial\n"
         f"order = read_order(Path({str(order.file)!r}))\n"
-        f"run_trial(order, session(order, Path({str(tmp_path / 'lock')!r})), lambda p: None)"
+        f"with session(order, Path({str(tmp_path / 'lock')!r})) as held:\n"
+        "    run_trial(order, held, lambda p: None)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 30
@@ -364,9 +366,9 @@ def test_an_input_that_changes_while_the_command_runs_fails_the_trial(tmp_path: 
 
 def test_the_command_runs_in_the_users_environment(tmp_path: Path) -> None:
     order = command_order(tmp_path, "sh -c 'echo threads=$OMP_NUM_THREADS unbuffered=$PYTHONUNBUFFERED'")
-    held = session(order, tmp_path / "lock")
-    held.variables = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
-    assert isinstance(run_trial(order, held, lambda _: None), TrialResult)
+    with session(order, tmp_path / "lock") as held:
+        held.variables = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+        assert isinstance(run_trial(order, held, lambda _: None), TrialResult)
     assert "threads=1 unbuffered=\n" in order.log.read_text()
 
 
@@ -380,10 +382,9 @@ def test_an_idle_window_that_was_cut_short_gives_no_net_energy(tmp_path: Path) -
         model=None,
         idle_s=0.4,
     )
-    held = session(order, tmp_path / "lock")
     seen: list[str] = []
-    held.abort = lambda: seen.count("idle") == 2
-    with LiveFeeder(tree, dict.fromkeys(tree.ids, 40.0)):
+    with session(order, tmp_path / "lock") as held, LiveFeeder(tree, dict.fromkeys(tree.ids, 40.0)):
+        held.abort = lambda: seen.count("idle") == 2
         found = run_trial(order, held, lambda each: seen.append(each.phase))
     assert isinstance(found, TrialResult)
     assert "idle_after" not in {each["phase"] for each in found.phases}
