@@ -22,7 +22,7 @@ from jobs.order import TrialOrder
 from jobs.output import lines
 from jobs.workload import INFERENCE, Findings, Recorder
 from sipa.errors import TrialCrash, TrialOutputError, WorkloadError
-from sipa.spec.model import CommandOutput
+from sipa.spec.model import CommandOutput, SweepSpec
 from sipa.spec.placeholders import arguments, fill
 from sipa.trial import Row
 from sipa.workloads import Value, ValueType
@@ -55,6 +55,14 @@ def inputs_digest(output: CommandOutput, values: Mapping[str, Value], folder: Pa
             ) from error
         found.update(fill(template, values).encode() + b"\0" + content)
     return found.hexdigest()
+
+
+def unwatched_files(spec: SweepSpec) -> tuple[str, ...]:
+    """Files that the command names and `inputs` does not: their edits do not make trials new."""
+    folder = spec.source.resolve().parent
+    commands = [value for name, value in spec.workload.fixed if name == "command"]
+    words = [word for command in commands for word in shlex.split(str(command)) if "{" not in word]
+    return tuple(word for word in words if word not in spec.workload.output.inputs and (folder / word).is_file())
 
 
 def run(order: TrialOrder, recorder: Recorder) -> Findings:
@@ -135,7 +143,7 @@ def _findings(found: list[Row], output: CommandOutput, order: TrialOrder, record
     images = int(work) if output.work_unit == "image" else None
     if work <= 0 or images not in (None, work):
         raise TrialOutputError(
-            f"the work done is {work:g} {output.work_unit}s: it must be more than 0"
+            f"the work done in {len(found)} passes is {work:g} {output.work_unit}s: it must be more than 0"
             + ("" if images is None else ", and whole images")
         )
     columns: Row = {**metrics[-1], "memory_peak_bytes": children_peak_bytes()}

@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from jobs.environment import fingerprint
-from sipa.energy.selection import MEASURED, why_unusable
+from sipa.energy.selection import why_unusable
+from sipa.energy.source import MeterKind
 from sipa.errors import HostError
 from sipa.spec.model import MeasurementSpec
 
@@ -46,7 +47,7 @@ def checks(root: Path = Path("/"), *, results: Path = Path()) -> tuple[Check, ..
     """Every check of the host below `root`."""
     facts = fingerprint(root)
     return (
-        *_energy(root),
+        _energy(root),
         _hypervisor(bool(facts["hypervisor"])),
         _governor(facts["governor"]),
         _load(root, facts["cpus"]),
@@ -54,13 +55,16 @@ def checks(root: Path = Path("/"), *, results: Path = Path()) -> tuple[Check, ..
     )
 
 
-def _energy(root: Path) -> Iterator[Check]:
-    why = "energy is measured from these counters; without one only declared estimates (meter = 'model') are possible"
-    reasons = {kind: why_unusable(kind, root) for kind in MEASURED}
-    usable = [kind for kind, reason in reasons.items() if reason is None]
-    for kind, reason in reasons.items():
-        state = CheckState.OK if reason is None else CheckState.WARN if usable else CheckState.FAIL
-        yield Check(name=f"energy counters ({kind.value})", state=state, found=reason or "readable", why=why, cure="")
+def _energy(root: Path) -> Check:
+    reason = why_unusable(MeterKind.POWERCAP, root)
+    found, _, cure = (reason or "readable").partition(". ")
+    return Check(
+        name="energy counters",
+        state=CheckState.FAIL if reason else CheckState.OK,
+        found=found,
+        why="without them measured energy is refused; sweeps that name the 'model' meter run, on estimates",
+        cure=cure,
+    )
 
 
 def _hypervisor(virtual: bool) -> Check:
@@ -142,5 +146,5 @@ def verify_host(measurement: MeasurementSpec, environment: Mapping[str, Any]) ->
 
 
 def refused(found: Sequence[Check]) -> bool:
-    """Whether measuring would be refused on this host."""
+    """Whether measured energy would be refused on this host."""
     return any(check.state is CheckState.FAIL for check in found)

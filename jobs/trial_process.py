@@ -21,7 +21,7 @@ from jobs.workload import INFERENCE, Findings, implementation
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.power_model import PowerModel
 from sipa.energy.source import MeterKind
-from sipa.errors import TrialCrash, TrialError, TrialOutOfMemory, TrialOutputError
+from sipa.errors import MeterError, TrialCrash, TrialError, TrialOutOfMemory, TrialOutputError
 from sipa.spec.model import MeasurementSpec
 from sipa.trial import Row
 
@@ -34,12 +34,12 @@ def open_meter(measurement: MeasurementSpec, root: Path) -> EnergyMeter:
     Raises:
         MeterError: none of the sources that it names can be used here.
     """
-    model = measurement.model
-    return EnergyMeter(
-        tuple(measurement.meter) or (MeterKind.NONE,),
-        root=root,
-        model=PowerModel(idle_w=model.idle_w, max_w=model.max_w) if model else None,
-    )
+    model = PowerModel(idle_w=measurement.model.idle_w, max_w=measurement.model.max_w) if measurement.model else None
+    asked = tuple(measurement.meter) or (MeterKind.NONE,)
+    try:
+        return EnergyMeter(asked, root=root, model=model)
+    except MeterError as error:
+        raise MeterError(f"measurement.meter = {[kind.value for kind in asked]}: {error}") from error
 
 
 def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:

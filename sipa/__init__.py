@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sipa.analysis.stats import summarize
     from sipa.energy.meter import EnergyMeter
+    from sipa.energy.power_model import PowerModel
     from sipa.results.store import load
     from sipa.spec import load_spec
 
 __version__ = "0.1.0"
-__all__ = ["EnergyMeter", "__version__", "load", "load_spec", "summarize"]
+__all__ = ["EnergyMeter", "PowerModel", "__version__", "load", "load_spec", "summarize"]
 
 _HOMES = {
     "EnergyMeter": "sipa.energy.meter",
+    "PowerModel": "sipa.energy.power_model",
     "load": "sipa.results.store",
     "load_spec": "sipa.spec",
     "summarize": "sipa.analysis.stats",

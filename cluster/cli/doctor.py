@@ -40,7 +40,8 @@ REFUSED = 5
 def doctor(ctx: click.Context, *, node: bool, root: Path, as_json: bool, results: Path) -> None:
     """Check packages, and whether this machine may measure.
 
-    Every finding has its reason and its cure. Exit code 5 means that measuring would be refused.
+    Every finding has its reason and its cure. Exit code 5 means that measured energy would be
+    refused; a sweep that names the 'model' meter still runs.
     """
     from cluster.cli.packages import checks as package_checks
     from jobs.preflight import checks as node_checks

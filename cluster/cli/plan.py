@@ -6,6 +6,7 @@ import click
 
 from cluster.cli.options import example, json_option, results_option, sweep_file_argument
 from cluster.cli.output import write_json
+from cluster.cli.remarks import say_remarks
 
 
 @click.command(epilog=example("sipa-cluster plan sweep.toml", "sipa-cluster plan sweep.toml --all"))
@@ -29,7 +30,9 @@ def plan(*, file: Path, everything: bool, replicate: str, local: bool, as_json: 
     from cluster.survey import Request, survey
     from sipa.spec import load_spec
 
-    seen = survey(Request(spec=load_spec(file), results=results, replicate=replicate, local=local))
+    spec = load_spec(file)
+    say_remarks(spec)
+    seen = survey(Request(spec=spec, results=results, replicate=replicate, local=local))
     if as_json:
         write_json(record(seen))
     else:

@@ -1,5 +1,6 @@
 """`run`: measure what is left of a sweep. It is also how an interrupted sweep goes on."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import click
 
 from cluster.cli.options import example, json_option, results_option, sweep_file_argument
 from cluster.cli.output import say, write_json
+from cluster.cli.remarks import say_remarks
 
 if TYPE_CHECKING:
     from cluster.events import SweepFinished
@@ -81,12 +83,13 @@ def run(
         local=local,
         root=root,
     )
+    say_remarks(request.spec)
     if dry_run:
         _preview(request, as_json=as_json)
         return
     finished = _measure(request, ray=ray, as_json=as_json)
     if not as_json:
-        _conclude(request, finished)
+        _conclude(request, finished, ray=ray)
     ctx.exit(finished.exit_code)
 
 
@@ -116,24 +119,41 @@ def _measure(request: "Request", *, ray: bool, as_json: bool) -> "SweepFinished"
         return sweep.run(request, ray=ray, emit=console, stop=stop)
 
 
-def _conclude(request: "Request", finished: "SweepFinished") -> None:
+def _conclude(request: "Request", finished: "SweepFinished", *, ray: bool) -> None:
     """The table on standard output, and what to do next."""
     from cluster.cli.analyse import write_summary
 
     folder = request.results / request.spec.name
     if finished.committed:
         write_summary(folder, advice=not finished.remaining)
-    for step in next_steps(finished, folder=folder, file=request.spec.source):
+    for step in next_steps(finished, request, ray=ray):
         say(step)
 
 
-def next_steps(finished: "SweepFinished", *, folder: Path, file: Path) -> list[str]:
-    """What a person will want to type now."""
+def next_steps(finished: "SweepFinished", request: "Request", *, ray: bool = False) -> list[str]:
+    """What a person will want to type now, to be pasted as it stands."""
+    folder = shlex.quote(str(request.folder))
     steps = []
     if finished.remaining:
-        steps.append(f"{finished.remaining} trials remain; this goes on: sipa-cluster run {file}")
+        steps.append(f"{_trials(finished.remaining)} left; this goes on: {_again(request, ray=ray)}")
     if finished.failed:
-        steps.append(f"{finished.failed} trials failed; why: sipa-cluster logs {folder}")
+        steps.append(f"{_trials(finished.failed)} failed; why: sipa-cluster logs {folder}")
     if finished.committed:
         steps.append(f"figures and tables: sipa-cluster report {folder}")
     return steps
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
+def _again(request: "Request", *, ray: bool) -> str:
+    """The command that goes on with the same sweep in the same place."""
+    words = ["sipa-cluster", "run", str(request.spec.source)]
+    words += ["--replicate", request.replicate] if request.replicate else []
+    words += ["--results", str(request.results)] if request.results != Path("results") else []
+    words += ["--root", str(request.root)] if request.root != Path("/") else []
+    words += ["--accept-environment"] if request.accept_environment else []
+    words += ["--local"] if request.local else []
+    words += ["--ray"] if ray else []
+    return shlex.join(words)

@@ -75,7 +75,7 @@ class Labels:
         self._names = dict(names or {})
 
     def sentence(self, event: Event, *, outlook: bool = True) -> str | None:
-        """The event in one line; None for progress inside a trial.
+        """The event in one line; None for progress inside a trial, waiting for the node excepted.
 
         Args:
             event: what happened.
@@ -89,7 +89,9 @@ class Labels:
                 again = f", attempt {event.attempt}" if event.attempt > 1 else ""
                 text = f"start {self._name(event.trial_id)} on {event.node}{again}"
             case TrialProgress():
-                return None
+                if event.phase != "waiting":
+                    return None
+                text = f"wait {self._name(event.trial_id)} on {event.node}: {event.detail}"
             case TrialCommitted():
                 text = f"done {self._name(event.trial_id)}: {_committed(event)}"
                 text += _outlook(event) if outlook else ""
@@ -164,7 +166,7 @@ def _started(event: SweepStarted) -> str:
 
 
 def _committed(event: TrialCommitted) -> str:
-    found = figures(event.row) or "measured"
+    found = figures(event.row) or "row kept"
     kept = " (a duplicate: the trial had a row already)" if event.duplicate else ""
     return found + kept
 

@@ -41,7 +41,7 @@ def _doubtful(summary: SweepSummary) -> Iterator[str]:
 def _remarked(summary: SweepSummary) -> Iterator[str]:
     if summary.remarks:
         listed = ", ".join(f"{name} ({count} of {summary.n})" for name, count in summary.remarks.items())
-        yield f"Averaged rows have remarks: {listed}. The report has them; gates = 'refuse' would fail such trials."
+        yield f"Averaged rows have remarks: {listed}. The report lists them; gates = 'refuse' would fail such trials."
 
 
 def _missing(summary: SweepSummary) -> Iterator[str]:
@@ -83,7 +83,12 @@ def _widest(metric: str, treatment: Summary, estimate: Estimate, confidence: flo
         else f"no number of repetitions up to a thousand would give {goal}; look for what disturbs it"
     )
     share = 100 * (estimate.relative_half_width or 0.0)
-    return f"{metric}: the widest interval is ±{share:.2g} % of the mean ({treatment.label}, n = {estimate.n}); {cure}."
+    where = f"{treatment.label}, n = {estimate.n}"
+    return f"{metric}: the widest interval is ±{_percent(share)} % of the mean ({where}); {cure}."
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0f}" if share >= 10 else f"{share:.2g}"
 
 
 def _estimated(summary: SweepSummary) -> Iterator[str]:

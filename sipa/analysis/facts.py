@@ -23,6 +23,8 @@ from sipa.trial import TrialFailure
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sipa.analysis.quantities import Quantity
+
 _Read = TypeVar("_Read")
 
 
@@ -63,6 +65,13 @@ class SweepFacts:
     superseded: int
     duplicates: int
     unreadable: tuple[str, ...]
+
+    def quantities(self) -> "tuple[Quantity, ...]":
+        """What the rows have to say besides their parameters."""
+        from sipa.analysis.quantities import quantities
+        from sipa.analysis.stats import factor_columns
+
+        return quantities(self.trials, factor_columns(self.trials, self.levels))
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from sipa.analysis.advice import advise
 from sipa.analysis.charts import Chart
 from sipa.analysis.facts import SweepFacts, read_facts
 from sipa.analysis.figures import Drawn, figures
-from sipa.analysis.quantities import Role, quantities
+from sipa.analysis.quantities import Role
 from sipa.analysis.stats import SweepSummary, summarize
 from sipa.analysis.style import DARK_PALETTE, PALETTE
 from sipa.analysis.svg import inline_svg
@@ -117,13 +117,16 @@ def tiles(facts: SweepFacts, summary: SweepSummary) -> tuple[tuple[str, str], ..
         (str(len(summary.treatments)), "treatment" if len(summary.treatments) == 1 else "treatments"),
         (str(summary.n_valid), "valid rows"),
         (str(nodes), "node" if nodes == 1 else "nodes"),
-        (energy_word(facts, summary), "energy"),
+        (energy_word(facts), "energy"),
     )
 
 
-def energy_word(facts: SweepFacts, summary: SweepSummary) -> str:
+def energy_word(facts: SweepFacts) -> str:
     """What energy is in these rows: measured, estimated, both or none."""
-    roles = {each.role for each in quantities(facts.trials, summary.factors)} & {Role.ENERGY, Role.ESTIMATE}
+    roles = {each.role for each in facts.quantities()} & {
+        Role.ENERGY,
+        Role.ESTIMATE,
+    }
     if roles == {Role.ENERGY}:
         return "measured"
     if roles == {Role.ESTIMATE}:
@@ -141,7 +144,7 @@ def notices(facts: SweepFacts, summary: SweepSummary) -> tuple[str, ...]:
             f"Partial: {len(facts.missing)} of {len(facts.planned or ())} planned trials have no row, {failed} of them "
             f"failed.{why} Run the sweep again: it goes on from here."
         )
-    if energy_word(facts, summary) == "estimated":
+    if energy_word(facts) == "estimated":
         said.append(
             "Energy in this report is an estimate of the model meter (declared watts × time), not a measurement. "
             "No conclusion about energy and latency is drawn from it."
@@ -166,7 +169,7 @@ def method(facts: SweepFacts, summary: SweepSummary) -> str:
     return (
         f"{len(summary.treatments)} treatments were each run {times} times (order: {order}) {_when(began, ended)} "
         f"on {trials['node_uid'].nunique()} node(s) with {models}; energy: "
-        f"{energy_word(facts, summary)}. Means are given with {summary.confidence:.0%} confidence intervals "
+        f"{energy_word(facts)}. Means are given with {summary.confidence:.0%} confidence intervals "
         f"(Student’s t); {summary.n - summary.n_valid} of {summary.n} rows were not valid."
     )
 

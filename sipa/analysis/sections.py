@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sipa.analysis.facts import SweepFacts
-from sipa.analysis.quantities import Role, digits, quantities
+from sipa.analysis.quantities import Role, digits
 from sipa.analysis.stats import SweepSummary, as_value
 from sipa.analysis.tables import NOTHING
 from sipa.analysis.threats import drift
@@ -54,7 +54,7 @@ def asked(facts: SweepFacts, summary: SweepSummary) -> tuple[Pair, ...]:
 def sources(facts: SweepFacts, summary: SweepSummary) -> Listing:
     """What is measured, what is computed, what is estimated: one line a quantity."""
     rows = []
-    for each in quantities(facts.trials, summary.factors):
+    for each in facts.quantities():
         there = int(facts.trials[each.column].notna().sum())
         source = f"{each.source}{_meters(facts.trials, each.role)}"
         rows.append((each.label, each.column, source, f"{there} of {summary.n}"))

@@ -99,6 +99,15 @@ class SweepSummary:
         """Names of the parameters that vary."""
         return tuple(self.levels)
 
+    def frame(self) -> pd.DataFrame:
+        """One row a treatment: its factors, n, and of every metric the mean and the ends of its interval."""
+        from sipa.analysis.tables import frame
+
+        return frame(self)
+
+    def __repr__(self) -> str:
+        return f"<SweepSummary of {self.n} rows, {len(self.treatments)} treatments: see .frame()>"
+
 
 def summarize(
     trials: pd.DataFrame,

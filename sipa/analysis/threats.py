@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sipa.analysis.facts import SweepFacts
-from sipa.analysis.quantities import Role, quantities
+from sipa.analysis.quantities import Role
 from sipa.analysis.stats import SweepSummary, flag_counts
 
 ENOUGH = 5
@@ -40,8 +40,8 @@ def threats(facts: SweepFacts, summary: SweepSummary) -> tuple[Threat, ...]:
     return tuple(threat for rule in rules for threat in rule(facts, summary))
 
 
-def _energy(facts: SweepFacts, summary: SweepSummary) -> Iterator[Threat]:
-    roles = {each.role for each in quantities(facts.trials, summary.factors)}
+def _energy(facts: SweepFacts, _: SweepSummary) -> Iterator[Threat]:
+    roles = {each.role for each in facts.quantities()}
     if Role.ESTIMATE in roles:
         yield Threat(
             what="Energy is estimated",
@@ -225,7 +225,7 @@ def drift(trials: pd.DataFrame) -> Drift | None:
 
 
 def _accuracy(facts: SweepFacts, summary: SweepSummary) -> Iterator[Threat]:
-    accuracies = [each for each in quantities(facts.trials, summary.factors) if each.role is Role.ACCURACY]
+    accuracies = [each for each in facts.quantities() if each.role is Role.ACCURACY]
     if not accuracies:
         return
     repeated = [each.metrics[accuracies[0].column] for each in summary.treatments if each.n > 1]

@@ -43,7 +43,11 @@ def first_usable(
         except MeterError as error:
             reasons.append(f"{kind}: {error}")
     if MeterKind.MODEL not in kinds:
-        reasons.append("An estimate is made only where 'model' is named, with the watts of this machine")
+        reasons.append(
+            "An estimate is made only where 'model' is named, with the watts of this machine. In a sweep file: "
+            "'model' in measurement.meter, and [measurement.model] with idle_w and max_w. In Python: "
+            "EnergyMeter(['model'], model=PowerModel(idle_w=..., max_w=...))"
+        )
     raise MeterError("\n".join(["no energy meter can be used here:", *reasons]))
 
 
@@ -82,7 +86,7 @@ def _open(kind: MeterKind, root: Path, clock: Clock, model: PowerModel | None) -
             raise MeterError("the perf meter is not available in this version")
         case MeterKind.MODEL:
             if model is None:
-                raise MeterError("needs the watts of this machine: idle_w and max_w")
+                raise MeterError("needs the watts of this machine: model=PowerModel(idle_w=..., max_w=...)")
             return ModelSource(root, clock)
         case MeterKind.NONE:
             return NoSource(clock)

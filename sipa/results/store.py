@@ -286,7 +286,10 @@ def table_of(*paths: Path) -> pa.Table:
     """The rows of one sweep or several as one Arrow table; see `load`."""
     tables = [table for path in paths for table in _tables(path)]
     if not tables:
-        raise ResultsError(f"{', '.join(map(str, paths))}: no rows there yet. Run the sweep first.")
+        raise ResultsError(
+            f"{', '.join(map(str, paths))}: no rows there yet. Run the sweep first; if trials failed, "
+            "sipa-cluster logs says why."
+        )
     return pa.concat_tables(tables, promote_options="permissive")
 
 

@@ -39,9 +39,11 @@ def read_command(
                 problems.add(
                     ("factors", name), f"is not in the command, so it would change nothing: write {{{name}}} there"
                 )
-    for name in sorted(names - factors.keys() - (used or frozenset()) - used_in_inputs):
-        if meant := misspelt_setting(name):
-            problems.add(("workload", name), f"unknown key, and the command does not name it. Did you mean '{meant}'?")
+    idle = parameters.fixed.keys() - used - used_in_inputs - {"command"} if used is not None else set()
+    for name in sorted(idle):
+        meant = misspelt_setting(name)
+        cure = f"Did you mean '{meant}'?" if meant else f"Write {{{name}}} there, or move the key where it belongs."
+        problems.add(("workload", name), f"unknown key, and the command does not name it. {cure}")
     return _settings(workload, names, parameters, problems)
 
 

@@ -240,9 +240,11 @@ class Show:
         self._seen = b""
 
     def until(self, text: str) -> Screen:
-        """Read until a line of the screen has the text."""
+        """Read until a line of the screen has the text, and what is drawn with it."""
         while not any(text in line for line in self.screen().lines):
             assert self._more(), f"the program ended without showing {text!r}:\n" + "\n".join(self.screen().lines)
+        while select.select([self._terminal], [], [], 0.3)[0] and self._more():
+            pass
         return self.screen()
 
     def go_on(self) -> None:

@@ -44,7 +44,7 @@ def test_the_model_is_never_used_unasked_and_never_before_a_counter(tree: Powerc
 
 
 def test_the_model_needs_its_watts(tree: PowercapTree) -> None:
-    with pytest.raises(MeterError, match=r"model: needs the watts of this machine: idle_w and max_w$"):
+    with pytest.raises(MeterError, match=r"model: needs the watts of this machine: model=PowerModel"):
         EnergyMeter("model", root=tree.root)
 
 

@@ -219,7 +219,7 @@ def test_types_of_free_factors() -> None:
         "text = ['', 'a']",
         "switch = [true, false]",
         "threads = [1, 2]",
-        command="x {number} {whole} {text} {switch} {threads} {{}}",
+        command="x {label} {number} {whole} {text} {switch} {threads} {{}}",
     )
     assert spec.workload.output.free_types == (
         ("label", ValueType.TEXT),
