@@ -69,7 +69,7 @@ def state_lines(state: "State", *, edited: bool | None, names: "Mapping[str, str
     yield f"  remaining   {state.remaining}"
     yield f"  results     {state.folder}"
     if edited:
-        yield "  the sweep file was edited since the last run: 'sipa-cluster plan' shows what it would change"
+        yield "  the sweep file is not the one that was run last: 'sipa-cluster plan' shows what it would change"
     yield from _history(state, names)
 
 

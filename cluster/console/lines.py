@@ -151,18 +151,16 @@ def _figures(row: Row) -> Iterator[str]:
 
 
 def _started(event: SweepStarted) -> str:
-    parts = [f"{event.planned} planned", f"{event.committed} done earlier", f"{event.to_run} to run"]
+    time = "" if event.forecast_s is None else f", about {duration(event.forecast_s)}"
+    where = f" on {', '.join(event.nodes)}{time}" if event.to_run else ": nothing to do"
+    parts = [f"{event.planned} planned", f"{event.committed} done earlier", f"{event.to_run} to run{where}"]
     if event.failed:
         parts.append(f"{event.failed} failed for good earlier (--retry-failed tries them again)")
     if event.superseded:
-        parts.append(f"{event.superseded} rows of an earlier spec moved to superseded/")
+        parts.append(f"{event.superseded} rows that this file does not plan moved to superseded/")
     if event.restored:
         parts.append(f"{event.restored} rows brought back from superseded/")
-    time = "" if event.forecast_s is None else f", about {duration(event.forecast_s)}"
-    if not event.to_run:
-        return f"sweep {event.sweep}: {', '.join(parts)}: nothing to do; results in {event.folder}"
-    nodes = ", ".join(event.nodes)
-    return f"sweep {event.sweep}: {', '.join(parts)} on {nodes}{time}; results in {event.folder}"
+    return f"sweep {event.sweep}: {'; '.join(parts)}; results in {event.folder}"
 
 
 def _committed(event: TrialCommitted) -> str:

@@ -31,8 +31,9 @@ from tests.cluster.scene import AFTER, BEFORE, SCENE, A, B, C
 from tests.cluster.screen import Screen
 
 STARTED = (
-    "sweep small: 10 planned, 2 done earlier, 7 to run, 1 failed for good earlier (--retry-failed tries them again), "
-    "3 rows of an earlier spec moved to superseded/ on node-1, node-2, about 3 min 20 s; results in results/small"
+    "sweep small: 10 planned; 2 done earlier; 7 to run on node-1, node-2, about 3 min 20 s; 1 failed for good earlier "
+    "(--retry-failed tries them again); 3 rows that this file does not plan moved to superseded/; "
+    "results in results/small"
 )
 COMMITTED = (
     "done aaaaaaaa weights=tiny batch_size=4 repetition 1: 12.3 ms/image, 1.25 J/image estimated, AP 0.531; "
@@ -85,7 +86,7 @@ class TestLines:
 
     def test_nothing_to_do_is_said(self) -> None:
         (first,) = lines_of((started(planned=4, committed=4, to_run=0),))
-        assert first.endswith("4 planned, 4 done earlier, 0 to run: nothing to do; results in results/small")
+        assert first.endswith("4 planned; 4 done earlier; 0 to run: nothing to do; results in results/small")
 
 
 class TestRecords:
