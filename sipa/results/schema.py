@@ -8,34 +8,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any
 
 import pyarrow as pa
 
+from sipa.arrow import arrow_type
 from sipa.columns import BY_NAME, COLUMNS, SCHEMA_VERSION, Column
 from sipa.errors import TrialOutputError
 from sipa.spec.model import SweepSpec
 from sipa.trial import Row
-from sipa.workloads import ValueType
-
-
-def arrow_type(kind: ValueType) -> pa.DataType:
-    """The Arrow type in which a value is stored."""
-    match kind:
-        case ValueType.INTEGER:
-            return pa.int64()
-        case ValueType.NUMBER:
-            return pa.float64()
-        case ValueType.TEXT:
-            return pa.string()
-        case ValueType.BOOLEAN:
-            return pa.bool_()
-        case ValueType.TIMESTAMP:
-            return pa.timestamp("us", tz="UTC")
-        case ValueType.TEXTS:
-            return pa.list_(pa.string())
-        case _:
-            assert_never(kind)
 
 
 def columns(extra: Iterable[Column] = ()) -> tuple[Column, ...]:
