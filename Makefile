@@ -3,20 +3,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 TORCH := torch==2.13.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test lint bench slow clean
+.PHONY: quickstart test lint bench slow peers clean
 
 quickstart: $(VENV)/.node
 	@$(BIN)/sipa-cluster run jobs/sweeps/quickstart.toml; code=$$?; \
 		case $$code in 0|6|7) $(BIN)/sipa-cluster report quickstart;; esac; exit $$code
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not bench"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not bench and not peers"
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Other meters beside ours, unmodified, in an environment of their own (several hundred MB).
+peers: $(VENV)/.dev $(PEERS)/.installed
+	$(BIN)/python -m pytest -m peers -s
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable --benchmark-columns=min,median,mean,rounds
@@ -28,7 +33,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +56,9 @@ $(VENV)/.node: pyproject.toml $(VENV)/.torch
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable ".[node,cluster]" --group dev
+	@touch $@
+
+$(PEERS)/.installed: pyproject.toml
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --editable ".[peers]"
 	@touch $@

@@ -32,12 +32,16 @@ class Eta:
             return median(self._observed[treatment_id])
         return self._forecast.get(treatment_id, 0.0) * self._correction
 
-    def left_s(self, queues: Iterable[Sequence[Trial]]) -> float:
-        """Seconds until the longest queue is empty."""
+    def left_s(self, nodes: Iterable[tuple[Sequence[Trial], float]]) -> float:
+        """Seconds until the node that takes longest has nothing left.
+
+        Args:
+            nodes: of each node the trials before it, and the seconds that it is busy with other things.
+        """
         known: dict[str, float] = {}
         longest = 0.0
-        for queue in queues:
-            total = 0.0
+        for queue, besides_s in nodes:
+            total = besides_s
             for trial in queue:
                 treatment = trial.treatment.treatment_id
                 if treatment not in known:

@@ -52,6 +52,7 @@ class TrialProgress:
     """What a trial is doing; not kept in the journal.
 
     Attributes:
+        trial_id: the trial's; "control" for the control workload.
         fraction: of the phase, 0 to 1; None when the phase has no known length.
     """
 
@@ -113,10 +114,73 @@ class TreatmentStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlStarted:
+    """A node began the control workload.
+
+    Attributes:
+        sequence: place among the controls of this node and session, from 0.
+        place: "start", "between" two repetitions, or "end".
+        after_block: repetition that the node had finished; 0 before the first.
+    """
+
+    node: str
+    sequence: int
+    place: str
+    after_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlFinished:
+    """A control workload is over.
+
+    Attributes:
+        control_id: what was run; only energies of equal ones are comparable.
+        energy_total_j: None if unavailable.
+        temperature_end_c: hottest package at its end; None where unreadable.
+        reason: why there is no energy, or no result at all; empty otherwise.
+        doubtful: it left a band, or has no energy: the rows that follow say so.
+        verdict: the bands that it was compared with, in words.
+        eta_s: expected time until the sweep ends; None when nothing is known.
+    """
+
+    node: str
+    sequence: int
+    control_id: str
+    duration_s: float
+    energy_total_j: float | None
+    temperature_end_c: float | None
+    reason: str
+    doubtful: bool
+    verdict: str
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeQuarantined:
+    """A node's control left its band and the spec refuses its rows: it begins no further trial.
+
+    Attributes:
+        reason: value, band, and what to do.
+        moved: trials that other nodes take over.
+        nodes_left: nodes that go on.
+    """
+
+    node: str
+    reason: str
+    moved: int
+    nodes_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """No further trial starts; running ones are finished."""
+    """No further trial starts; running ones are finished.
+
+    Attributes:
+        without_control: the control workload at the end is left out.
+    """
 
     reason: str
+    without_control: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +210,9 @@ Event = (
     | TrialCommitted
     | TrialFailed
     | TreatmentStopped
+    | ControlStarted
+    | ControlFinished
+    | NodeQuarantined
     | Draining
     | SweepFinished
 )
@@ -157,6 +224,9 @@ _NAMES: dict[type, str] = {
     TrialCommitted: "trial-committed",
     TrialFailed: "trial-failed",
     TreatmentStopped: "treatment-stopped",
+    ControlStarted: "control-started",
+    ControlFinished: "control-finished",
+    NodeQuarantined: "node-quarantined",
     Draining: "draining",
     SweepFinished: "sweep-finished",
 }

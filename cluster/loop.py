@@ -5,13 +5,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
+from cluster.controls import Controls, Place
+from cluster.edges import finished, started
 from cluster.eta import Eta
 from cluster.events import (
+    ControlFinished,
+    ControlStarted,
     Draining,
     Event,
+    NodeQuarantined,
     SweepFinished,
-    SweepStarted,
     TreatmentStopped,
     TrialCommitted,
     TrialFailed,
@@ -21,18 +26,21 @@ from cluster.events import (
 from cluster.scheduler import Scheduler
 from cluster.survey import Survey
 from cluster.workers import Message, Workers
+from jobs.control import CONTROL, ControlOrder
 from jobs.order import TrialOrder
 from jobs.watch import Progress
+from sipa.control import ControlResult
+from sipa.energy.selection import MEASURED
 from sipa.errors import Interrupted, TrialOutputError
 from sipa.plan import stopped
 from sipa.plan.observed import trial_seconds
 from sipa.results.store import Store
+from sipa.spec.model import Gates
 from sipa.trial import Row, Trial, TrialFailure, TrialResult
 
 Emit = Callable[[Event], None]
 
 _POLL_S = 0.5
-_DONE, _SOME_FAILED, _REMAIN = 0, 6, 7
 
 
 class Stop:
@@ -43,51 +51,13 @@ class Stop:
         self.aborted = threading.Event()
 
     def drain(self, reason: str) -> None:
-        """Finish the running trials, begin no other."""
+        """Finish what runs, begin nothing else."""
         self.reason = self.reason or reason
 
     def abort(self) -> None:
-        """Kill the running trials too."""
+        """Kill what runs too."""
         self.drain("stopped at once")
         self.aborted.set()
-
-
-def started(state: Survey, session_id: str, forecast_s: float | None) -> SweepStarted:
-    """The event that opens a run."""
-    return SweepStarted(
-        sweep=state.request.spec.name,
-        session_id=session_id,
-        spec_hash=state.request.spec.spec_hash,
-        nodes=tuple(node.name for node in state.nodes),
-        planned=len(state.plan.trials),
-        committed=len(state.committed),
-        to_run=len(state.remaining),
-        failed=len(state.failed),
-        forecast_s=forecast_s,
-        superseded=len(state.superseded),
-        restored=len(state.restored),
-        folder=str(state.request.folder),
-    )
-
-
-def finished(
-    state: Survey, *, committed: int, failed: int, reason: str, wall_s: float, skipped: int = 0
-) -> SweepFinished:
-    """The event that closes a run; its exit code follows from what is left and what failed."""
-    planned = len(state.plan.trials)
-    gone = state.skipped + skipped
-    remaining = planned - committed - failed - gone
-    return SweepFinished(
-        sweep=state.request.spec.name,
-        exit_code=_REMAIN if remaining else _SOME_FAILED if failed else _DONE,
-        planned=planned,
-        committed=committed,
-        failed=failed,
-        stopped=gone,
-        remaining=remaining,
-        reason=reason,
-        wall_s=wall_s,
-    )
 
 
 def _not_storable(result: TrialResult, node: str, error: TrialOutputError) -> TrialFailure:
@@ -101,6 +71,17 @@ def _not_storable(result: TrialResult, node: str, error: TrialOutputError) -> Tr
         node=node,
         started_at=result.row["started_at"].isoformat(),
         ended_at=result.row["ended_at"].isoformat(),
+    )
+
+
+def _controls(state: Survey, workers: Workers, store: Store) -> Controls:
+    """The controls of a session that begins; none without measured energy: an estimate would say nothing of a node."""
+    nominal_s = state.request.spec.measurement.control_s
+    return Controls(
+        nodes=frozenset(node for node, kind in workers.meters().items() if kind in MEASURED and nominal_s > 0),
+        models={node: each.get("cpu_model") for node, each in workers.environments().items()},
+        earlier=store.controls(),
+        nominal_s=nominal_s,
     )
 
 
@@ -126,29 +107,67 @@ class Loop:
             self._ran[row["node"]] = max(self._ran.get(row["node"], 0), row["position"] + 1)
         self._orders: dict[str, TrialOrder] = {}
         self._ending: str | None = None
+        self._moved: dict[str, str] = {}
+        self._controls = _controls(state, workers, store)
+        self._control_began: dict[str, float] = {}
 
     def run(self) -> SweepFinished:
         """Run until nothing is left or the user stops it."""
         began = time.monotonic()
-        self._emit(started(self._state, self._session_id, self._eta.left_s(self._state.assignment.queues.values())))
-        while self._scheduler.left:
+        self._emit(started(self._state, self._session_id, self._left_s()))
+        while True:
             if self._stop.aborted.is_set():
                 self._workers.abort()
-            if self._stop.reason is not None and self._ending is None:
+            if self._stop.reason is not None and self._ending is None and self._would_begin():
                 self._drain(self._stop.reason)
-            for node in self._scheduler.idle_nodes():
+            for node in self._scheduler.free_nodes():
                 self._begin(node)
+            if not self._scheduler.busy:
+                return self._end(time.monotonic() - began)
             for message in self._workers.wait(_POLL_S):
                 self._handle(message)
-        return self._end(time.monotonic() - began)
+
+    def _would_begin(self) -> bool:
+        """Whether a drain changes anything: something runs or waits, or a control is still due."""
+        return bool(self._scheduler.left) or self._scheduler.busy or self._controls.skipped_by_drain()
 
     def _drain(self, reason: str) -> None:
         self._ending = reason
         self._scheduler.drain()
-        self._emit(Draining(reason=reason))
+        self._emit(Draining(reason=reason, without_control=self._controls.skipped_by_drain()))
 
     def _begin(self, node: str) -> None:
+        """What a free node does next: a control, its next trial, or nothing."""
+        queue = self._scheduler.queue(node)
+        place = self._controls.due(node, queue[0].repetition if queue else None, draining=self._ending is not None)
+        if place is not None:
+            self._begin_control(node, place)
+        elif queue:
+            self._begin_trial(node)
+
+    def _begin_control(self, node: str, place: Place) -> None:
+        past = self._controls.past(node)
+        folder = self._store.folder
+        kept = folder.control(self._session_id, node, past.controls)
+        order = ControlOrder(
+            session_id=self._session_id,
+            node=node,
+            sequence=past.controls,
+            after_block=past.last_block,
+            measurement=self._spec.measurement,
+            workspace=folder.workspace(f"{CONTROL}-{node}", past.controls).resolve(),
+            log=kept.with_suffix(".log").resolve(),
+            root=self._state.request.root,
+        )
+        self._scheduler.begin_control(node)
+        self._controls.begin_control(node)
+        self._control_began[node] = time.monotonic()
+        self._emit(ControlStarted(node=node, sequence=order.sequence, place=place.value, after_block=order.after_block))
+        self._workers.submit(node, order)
+
+    def _begin_trial(self, node: str) -> None:
         trial = self._scheduler.begin(node)
+        self._controls.begin_trial(node, trial.repetition)
         order = self._order(trial, node)
         self._orders[node] = order
         self._emit(
@@ -207,11 +226,16 @@ class Loop:
             case TrialFailure() as failure:
                 self._failed(message.node, failure)
                 self._clean(message.node)
+            case ControlResult() as control:
+                self._controlled(message.node, control)
 
     def _committed(self, node: str, result: TrialResult) -> None:
         trial = self._scheduler.running[node]
+        flags = [*result.row["flags"], *self._controls.flags(node)]
+        if trial.trial_id in self._moved:
+            flags.append(f"reassigned: planned for {self._moved[trial.trial_id]}, which was quarantined")
         try:
-            commit = self._store.commit(result)
+            commit = self._store.commit(replace(result, row={**result.row, "flags": flags}))
         except TrialOutputError as error:
             self._failed(node, _not_storable(result, node, error))
             return
@@ -260,6 +284,44 @@ class Loop:
         elif len(self._scheduler.failed) >= self._state.request.failure_limit:
             self._drain(f"{len(self._scheduler.failed)} trials failed for good (limits.max_failures)")
 
+    def _controlled(self, node: str, control: ControlResult) -> None:
+        self._scheduler.end_control(node)
+        seconds = time.monotonic() - self._control_began.pop(node)
+        shutil.rmtree(self._store.folder.workspace(f"{CONTROL}-{node}", control.sequence), ignore_errors=True)
+        if self._stop.aborted.is_set():
+            return
+        self._store.keep_control(control)
+        outside = self._controls.take(control, seconds)
+        verdict = self._controls.verdict(node)
+        self._emit(
+            ControlFinished(
+                node=node,
+                sequence=control.sequence,
+                control_id=control.control_id,
+                duration_s=control.duration_s,
+                energy_total_j=control.energy_total_j,
+                temperature_end_c=control.temperature_end_c,
+                reason=control.reason,
+                doubtful=verdict is not None and verdict.doubtful,
+                verdict=verdict.text if verdict else "",
+                eta_s=self._left_s(),
+            )
+        )
+        if self._spec.measurement.gates is Gates.REFUSE:
+            for each in outside:
+                self._quarantine(each)
+
+    def _quarantine(self, node: str) -> None:
+        """The node gets no further trial; the sweep ends when no node is left that would."""
+        verdict = self._controls.verdict(node)
+        why = f"{verdict.text}. {verdict.cure}" if verdict else ""
+        moved = self._scheduler.quarantine(node)
+        self._moved |= {trial.trial_id: node for trial in moved}
+        left = len(self._scheduler.usable)
+        self._emit(NodeQuarantined(node=node, reason=why, moved=len(moved), nodes_left=left))
+        if not left and self._scheduler.left and self._ending is None:
+            self._drain(f"no node is left: the control workload of {node} is outside its band")
+
     def _apply_stop_rule(self, trial: Trial) -> None:
         rule, treatment = self._spec.design.stop, trial.treatment.treatment_id
         if rule is None or treatment in self._stopped:
@@ -285,12 +347,15 @@ class Loop:
         return " ".join(f"{name}={trial.treatment.parameters[name]}" for name in names) or trial.treatment.label
 
     def _left_s(self) -> float:
-        running = self._scheduler.running
-        queues = [
-            ((running[node],) if node in running else ()) + self._scheduler.queue(node)
-            for node in self._state.assignment.queues
-        ]
-        return self._eta.left_s(queues)
+        """Expected seconds until the end; what runs counts in full."""
+        scheduler, nodes = self._scheduler, []
+        for node in self._state.assignment.queues:
+            queue = scheduler.queue(node)
+            running = [scheduler.running[node]] if node in scheduler.running else []
+            usable = node in scheduler.usable
+            controls_s = self._controls.left_s(node, [each.repetition for each in queue]) if usable else 0.0
+            nodes.append(([*running, *queue], controls_s))
+        return self._eta.left_s(nodes)
 
     def _end(self, wall_s: float) -> SweepFinished:
         ended = finished(

@@ -11,19 +11,23 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.workers import Message, attempt, open_session
-from jobs.order import TrialOrder
-from jobs.protocol import Session
+from cluster.workers import Message, Order, carry_out, without_result
+from jobs.session import Session, open_session
 from jobs.watch import Progress
+from sipa.control import ControlResult
+from sipa.energy.source import MeterKind
 from sipa.errors import MissingExtraError, NodeLost
 from sipa.spec.model import MeasurementSpec
-from sipa.trial import Outcome, TrialFailure
+from sipa.trial import Outcome, digest
 
 RESOURCE = "rapl"
+_CLOSE_S = 60.0
 
 # Workers of Ray run at nice 15 otherwise; the rest keeps its daemons quiet while a trial is measured.
 _QUIET = {
@@ -36,25 +40,30 @@ _QUIET = {
 
 
 class NodeWorker:
-    """The actor: a node's session and one trial at a time; progress is asked for, not sent."""
+    """The actor: a node's session and one order at a time; progress is asked for, not sent."""
 
     def __init__(self) -> None:
         self._abort = threading.Event()
         self._session: Session | None = None
         self._progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+        self._at_work = threading.Lock()
 
     def open(
         self, measurement: MeasurementSpec, root: Path, lock: Path, variables: Mapping[str, str]
-    ) -> Mapping[str, Any]:
-        """Open the session; returns the host's fingerprint. Not the constructor: Ray would hide why it refused."""
-        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort, variables=variables)
-        return self._session.identity.environment
+    ) -> tuple[Mapping[str, Any], MeterKind]:
+        """Open the session; returns the host's fingerprint and the energy source in use.
 
-    def run(self, order: TrialOrder) -> Outcome:
-        """Measure one trial."""
+        Not the constructor: Ray would hide why it refused.
+        """
+        self._session = open_session(measurement, root=root, lock=lock, abort=self._abort, variables=variables)
+        return self._session.identity.environment, self._session.meter.kind
+
+    def run(self, order: Order) -> Outcome | ControlResult:
+        """Measure one trial, or run the control workload."""
         if self._session is None:
             raise RuntimeError("the worker was not opened")
-        return attempt(order, self._session, self._progress.put)
+        with self._at_work:
+            return carry_out(order, self._session, self._progress.put)
 
     def progress(self) -> list[Progress]:
         """What was said since the last call."""
@@ -64,14 +73,22 @@ class NodeWorker:
         return found
 
     def abort(self) -> None:
-        """Kill the running trial."""
+        """Kill what runs."""
         self._abort.set()
+
+    def close(self) -> None:
+        """Kill what runs, then put the host back as it was: an actor that Ray ends leaves it as it is."""
+        self._abort.set()
+        with self._at_work:
+            if self._session is not None:
+                self._session.close()
 
 
 @dataclass(slots=True)
 class _Pending:
     node: str
-    order: TrialOrder
+    order: Order
+    started_at: str
 
 
 class RayWorkers:
@@ -99,7 +116,7 @@ class RayWorkers:
         self._actor = actor.remote()
         self._pending: dict[Any, _Pending] = {}
         try:
-            self._environment = self._ray.get(self._actor.open.remote(measurement, root, lock, variables))
+            self._environment, self._meter = self._ray.get(self._actor.open.remote(measurement, root, lock, variables))
         except self._ray.exceptions.RayTaskError as error:
             self.close()
             raise error.cause from None
@@ -108,9 +125,13 @@ class RayWorkers:
         """See `Workers`."""
         return {self._node: self._environment}
 
-    def submit(self, node: str, order: TrialOrder) -> None:
+    def meters(self) -> Mapping[str, MeterKind]:
         """See `Workers`."""
-        self._pending[self._actor.run.remote(order)] = _Pending(node, order)
+        return {self._node: self._meter}
+
+    def submit(self, node: str, order: Order) -> None:
+        """See `Workers`."""
+        self._pending[self._actor.run.remote(order)] = _Pending(node, order, datetime.now(UTC).isoformat())
 
     def wait(self, timeout_s: float) -> list[Message]:
         """See `Workers`. A trial whose node died comes back as a failure."""
@@ -130,6 +151,8 @@ class RayWorkers:
 
     def close(self) -> None:
         """See `Workers`."""
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.get(self._actor.close.remote(), timeout=_CLOSE_S)
         self._ray.shutdown()
 
     def _progress(self) -> list[Progress]:
@@ -139,20 +162,16 @@ class RayWorkers:
             return []
         return found
 
-    def _outcome(self, reference: Any, pending: _Pending) -> Outcome:
+    def _outcome(self, reference: Any, pending: _Pending) -> Outcome | ControlResult:
         try:
-            outcome: Outcome = self._ray.get(reference)
+            outcome: Outcome | ControlResult = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-            return TrialFailure(
-                trial_id=pending.order.trial.trial_id,
-                attempt=pending.order.attempt,
+            return without_result(
+                pending.order,
+                pending.started_at,
+                f"{pending.node}: Ray lost the worker: {error}",
                 error=NodeLost.__name__,
-                message=f"{pending.node}: Ray lost the worker: {error}",
-                phase="worker",
-                node=pending.node,
-                started_at=now,
-                ended_at=now,
+                environment_id=digest(self._environment),
             )
         return outcome
 

@@ -1,11 +1,11 @@
 """Which trial next, on which node, once more or not: values in, decisions out. No clock, no thread, no file.
 
-Its promise, for any sequence of outcomes: a node has at most one trial at a time, a trial is on at most one node, and
-every trial ends as committed, failed for good, or dropped.
+Its promise, for any sequence of outcomes: a node has at most one trial or control at a time, a trial is on at most one
+node, and every trial ends as committed, failed for good, or dropped.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sipa.errors import TRIAL_ERRORS, Retry
@@ -50,7 +50,8 @@ class Scheduler:
     """The state of a run.
 
     Its trials are in the queues, running, or in exactly one of `committed`, `failed`, `dropped` (the stop rule) and
-    `held` (left for another run), but for those that the user stopped.
+    `held` (left for another run), but for those that the user stopped. A node is free, at a trial, or at a control
+    workload; one in `quarantined` begins neither any more.
 
     Args:
         queues: node -> its trials in order (see `sipa.plan.assign`).
@@ -65,6 +66,8 @@ class Scheduler:
         self._errors = {trial_id: list(errors) for trial_id, errors in failures.items()}
         self._retries = retries
         self._running: dict[str, Trial] = {}
+        self._controls: set[str] = set()
+        self.quarantined: set[str] = set()
         self.failed: set[str] = set()
         self.committed: set[str] = set()
         self.dropped: set[str] = set()
@@ -89,21 +92,64 @@ class Scheduler:
         """What a node still has before it."""
         return tuple(self._queues[node])
 
+    @property
+    def busy(self) -> bool:
+        """Whether any node is at a trial or at a control."""
+        return bool(self._running or self._controls)
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """Nodes that are not quarantined."""
+        return tuple(node for node in self._queues if node not in self.quarantined)
+
+    def free_nodes(self) -> tuple[str, ...]:
+        """Nodes that are at nothing, whether or not they have a trial left."""
+        return tuple(node for node in self.usable if node not in self._running and node not in self._controls)
+
     def idle_nodes(self) -> tuple[str, ...]:
         """Nodes that could begin a trial now."""
-        return tuple(node for node, queue in self._queues.items() if queue and node not in self._running)
+        return tuple(node for node in self.free_nodes() if self._queues[node])
 
     def begin(self, node: str) -> Trial:
         """Take the node's next trial.
 
         Raises:
-            ValueError: the node is busy or has nothing to do.
+            ValueError: the node is busy, quarantined or has nothing to do.
         """
-        if node in self._running or not self._queues[node]:
-            raise ValueError(f"node {node} is busy or has nothing to do")
+        if node not in self.idle_nodes():
+            raise ValueError(f"node {node} is busy, quarantined or has nothing to do")
         trial = self._queues[node].popleft()
         self._running[node] = trial
         return trial
+
+    def begin_control(self, node: str) -> None:
+        """The node begins its control workload.
+
+        Raises:
+            ValueError: the node is busy or quarantined.
+        """
+        if node not in self.free_nodes():
+            raise ValueError(f"node {node} is busy or quarantined")
+        self._controls.add(node)
+
+    def end_control(self, node: str) -> None:
+        """The node's control workload is over."""
+        self._controls.remove(node)
+
+    def quarantine(self, node: str) -> tuple[Trial, ...]:
+        """The node begins nothing any more; returns the trials that other nodes take over.
+
+        Each is put at the end of its own repetition in the shortest queue, so that blocks stay blocks. Without another
+        node they stay where they are, for the caller to drain.
+        """
+        self.quarantined.add(node)
+        if not self.usable:
+            return ()
+        moved = tuple(self._queues[node])
+        self._queues[node].clear()
+        for trial in moved:
+            self._put_in(self._shortest(self.usable), trial)
+        return moved
 
     def commit(self, node: str) -> None:
         """The node's trial has a row."""
@@ -114,10 +160,11 @@ class Scheduler:
         trial = self._running.pop(node)
         errors = self._errors.setdefault(trial.trial_id, [])
         errors.append(error)
-        if failed_for_good(errors, self._retries, nodes=len(self._queues)):
+        nodes = len({*self.usable, node})
+        if failed_for_good(errors, self._retries, nodes=nodes):
             self.failed.add(trial.trial_id)
             return Verdict(again=False, node=None)
-        target = node if retry_of(error) is Retry.SAME_NODE else self._other(node)
+        target = self._retry_on(node, retry_of(error))
         self._queues[target].append(trial)
         return Verdict(again=True, node=target)
 
@@ -146,5 +193,17 @@ class Scheduler:
             queue.clear()
         return waiting
 
-    def _other(self, node: str) -> str:
-        return min((each for each in self._queues if each != node), key=lambda each: len(self._queues[each]))
+    def _retry_on(self, node: str, retry: Retry) -> str:
+        """A node that may try again; the same one, to be drained, when all are quarantined."""
+        if retry is Retry.SAME_NODE and node in self.usable:
+            return node
+        others = [each for each in self.usable if each != node]
+        return self._shortest(others) if others else node
+
+    def _shortest(self, nodes: Iterable[str]) -> str:
+        return min(nodes, key=lambda each: len(self._queues[each]))
+
+    def _put_in(self, node: str, trial: Trial) -> None:
+        queue = self._queues[node]
+        later = (place for place, each in enumerate(queue) if each.repetition > trial.repetition)
+        queue.insert(next(later, len(queue)), trial)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sipa.errors import UsageError
-from sipa.spec.model import Scope, SweepSpec
+from sipa.spec.model import SweepSpec
 
 
 def refuse_unsupported(spec: SweepSpec) -> None:
@@ -18,10 +18,5 @@ def refuse_unsupported(spec: SweepSpec) -> None:
 
 
 def _unsupported(spec: SweepSpec) -> Iterator[str]:
-    if spec.measurement.scope is Scope.PROCESS:
-        yield (
-            "measurement.scope = 'process': this version measures phases. Leave the key out: the whole process is "
-            "measured too and stands in energy_pkg_process_j."
-        )
     if spec.mirror is not None:
         yield "results.mirror: this version copies no rows elsewhere. Leave the key out and copy the results folder."

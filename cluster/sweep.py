@@ -13,8 +13,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from cluster.edges import finished, started
 from cluster.events import Event, SweepFinished, TrialProgress, to_record
-from cluster.loop import Emit, Loop, Stop, finished, started
+from cluster.loop import Emit, Loop, Stop
 from cluster.supported import refuse_unsupported
 from cluster.survey import Request, Survey, open_store, survey
 from cluster.workers import InProcessWorkers, Workers

@@ -1,23 +1,27 @@
 """The seam between the sweep and its nodes: orders go in, progress and outcomes come out. Here, without Ray."""
 
-import os
 import queue
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from jobs.environment import identify
+from jobs.control import ControlOrder, run_control
+from jobs.control import result as control_result
 from jobs.order import TrialOrder
-from jobs.preflight import verify_host
-from jobs.protocol import Session, run_trial
-from jobs.trial_process import open_meter
+from jobs.protocol import run_trial
+from jobs.session import Session, open_session
 from jobs.watch import Progress
+from sipa.control import ControlResult
+from sipa.energy.source import MeterKind
 from sipa.spec.model import MeasurementSpec
 from sipa.trial import Outcome, TrialFailure
+
+Order = TrialOrder | ControlOrder
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +29,22 @@ class Message:
     """Something that a node says."""
 
     node: str
-    content: Progress | Outcome
+    content: Progress | Outcome | ControlResult
 
 
 class Workers(Protocol):
-    """One worker a node; each runs one trial at a time."""
+    """One worker a node; each runs one trial, or the control workload, at a time."""
 
     def environments(self) -> Mapping[str, Mapping[str, Any]]:
         """node -> the host's fingerprint."""
         ...
 
-    def submit(self, node: str, order: TrialOrder) -> None:
-        """Begin a trial on a node that is free."""
+    def meters(self) -> Mapping[str, MeterKind]:
+        """node -> the energy source in use there."""
+        ...
+
+    def submit(self, node: str, order: Order) -> None:
+        """Begin a trial or the control workload on a node that is free."""
         ...
 
     def wait(self, timeout_s: float) -> list[Message]:
@@ -44,44 +52,12 @@ class Workers(Protocol):
         ...
 
     def abort(self) -> None:
-        """Kill the running trials; their outcomes are failures."""
+        """Kill what runs: a trial's outcome is a failure, a control ends without a result."""
         ...
 
     def close(self) -> None:
         """Let the nodes go."""
         ...
-
-
-def open_session(
-    measurement: MeasurementSpec,
-    *,
-    root: Path,
-    lock: Path,
-    abort: threading.Event,
-    variables: Mapping[str, str] | None = None,
-) -> Session:
-    """A node's session: counters open, identity read.
-
-    Args:
-        measurement: what must be measurable.
-        root: where counters and host state are read.
-        lock: the node's lock file.
-        abort: set to kill the running trial.
-        variables: the environment that trials run in; this process' own if not given.
-
-    Raises:
-        HostError: the host is not in the state that the spec asks for.
-        MeterError: this node cannot measure what the spec asks for.
-    """
-    identity = identify(root)
-    verify_host(measurement, identity.environment)
-    return Session(
-        meter=open_meter(measurement, root),
-        identity=identity,
-        lock=lock,
-        abort=abort.is_set,
-        variables=dict(os.environ if variables is None else variables),
-    )
 
 
 class InProcessWorkers:
@@ -101,7 +77,7 @@ class InProcessWorkers:
         self._node = node
         self._abort = threading.Event()
         self._session = open_session(measurement, root=root, lock=lock, abort=self._abort)
-        self._orders: queue.SimpleQueue[TrialOrder | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"worker-{node}", daemon=True)
         self._thread.start()
@@ -110,7 +86,11 @@ class InProcessWorkers:
         """See `Workers`."""
         return {self._node: self._session.identity.environment}
 
-    def submit(self, node: str, order: TrialOrder) -> None:
+    def meters(self) -> Mapping[str, MeterKind]:
+        """See `Workers`."""
+        return {self._node: self._session.meter.kind}
+
+    def submit(self, node: str, order: Order) -> None:
         """See `Workers`."""
         if node != self._node:
             raise ValueError(f"no such node: {node}")
@@ -129,33 +109,52 @@ class InProcessWorkers:
         self._abort.set()
         self._orders.put(None)
         self._thread.join()
-        self._session.meter.close()
+        self._session.close()
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
-            outcome = attempt(order, self._session, self._say)
+            outcome = carry_out(order, self._session, self._say)
             self._messages.put(Message(node=self._node, content=outcome))
 
     def _say(self, progress: Progress) -> None:
         self._messages.put(Message(node=self._node, content=progress))
 
 
-def attempt(order: TrialOrder, session: Session, say: Any) -> Outcome:
-    """Run a trial; a defect of ours becomes a failure of the trial, with its traceback, not a dead worker."""
+def carry_out(order: Order, session: Session, say: Report) -> Outcome | ControlResult:
+    """Run an order; a defect of ours becomes its failure, with its traceback, not a dead worker."""
     started = datetime.now(UTC).isoformat()
     try:
-        return run_trial(order, session, say)
+        return run_control(order, session, say) if isinstance(order, ControlOrder) else run_trial(order, session, say)
     except Exception as error:  # noqa: BLE001 told to the sweep, which records it
-        return TrialFailure(
-            trial_id=order.trial.trial_id,
-            attempt=order.attempt,
-            error=type(error).__name__,
-            message=f"a defect of sipa-cluster or of this machine: {error}\n{traceback.format_exc()}",
-            phase="worker",
-            node=order.node,
-            started_at=started,
-            ended_at=datetime.now(UTC).isoformat(),
-        )
+        why = f"a defect of sipa-cluster or of this machine: {error}\n{traceback.format_exc()}"
+        environment_id = session.identity.columns["environment_id"]
+        return without_result(order, started, why, error=type(error).__name__, environment_id=environment_id)
+
+
+def without_result(
+    order: Order, started_at: str, why: str, *, error: str, environment_id: str
+) -> TrialFailure | ControlResult:
+    """The outcome of an order that nothing came back from.
+
+    Args:
+        order: what was asked for.
+        started_at: UTC, ISO 8601.
+        why: in words.
+        error: class of the failure.
+        environment_id: of the node.
+    """
+    if isinstance(order, ControlOrder):
+        return control_result(order, environment_id=environment_id, started_at=started_at, reason=why)
+    return TrialFailure(
+        trial_id=order.trial.trial_id,
+        attempt=order.attempt,
+        error=error,
+        message=why,
+        phase="worker",
+        node=order.node,
+        started_at=started_at,
+        ended_at=datetime.now(UTC).isoformat(),
+    )
 
 
 def drain(messages: "queue.SimpleQueue[Message]", timeout_s: float) -> list[Message]:

@@ -1,27 +1,26 @@
-"""The host's fingerprint: what must be equal for two rows to be comparable. Its hash is the row's `environment_id`.
+"""Who measured: the host's fingerprint, whose hash is a row's `environment_id`, and the rest of its identity.
 
-Only what stays the same while a sweep runs belongs here; the boot id, the node's name and the load do not.
+Read once a session, after governor and turbo were set.
 """
 
 import hashlib
-import os
-import platform
+import json
 import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jobs.commission.registry import latest_id
+from jobs.fingerprint import fingerprint
+from jobs.fingerprint.processor import available_cpus
+from jobs.sysfs import text
 from sipa import __version__
 from sipa.trial import Row, digest
 
-_MEMORY_STEP = 2**28
-
-PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "safetensors")
-"""What runs inside the measured window."""
+__all__ = ["Identity", "available_cpus", "code_version", "differing", "fingerprint", "identify", "node_uid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,56 +36,41 @@ class Identity:
     columns: Row
 
 
-def identify(root: Path) -> Identity:
-    """Read the host below `root`."""
-    environment = fingerprint(root)
+def identify(root: Path, variables: Mapping[str, str] | None = None) -> Identity:
+    """Read the host.
+
+    Args:
+        root: where `sys`, `proc`, `dev` and `etc` are.
+        variables: the environment variables that trials run with; None: not known.
+    """
+    environment = fingerprint(root, variables)
+    uid = node_uid(root)
     return Identity(
         environment=environment,
         columns={
             "environment_id": digest(environment),
             "code_version": code_version(),
-            "node_uid": _node_uid(root),
-            "boot_id": _text(root / "proc/sys/kernel/random/boot_id") or "unknown",
+            "node_uid": uid,
+            "boot_id": text(root / "proc/sys/kernel/random/boot_id") or "unknown",
             "cpu_model": environment["cpu_model"],
+            "commission_id": latest_id(uid, root),
         },
     )
 
 
-def fingerprint(root: Path) -> dict[str, Any]:
-    """The host and its software as JSON values; null where a thing cannot be read."""
-    cpu = _cpuinfo(root)
-    policy = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    return {
-        "cpu_model": cpu.get("model name"),
-        "microcode": cpu.get("microcode"),
-        "cpus": _cpus(root),
-        "sockets": _sockets(root),
-        "smt": _text(root / "sys/devices/system/cpu/smt/control"),
-        "memory_bytes": _memory_bytes(root),
-        "hypervisor": "hypervisor" in (cpu.get("flags") or "").split(),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
-        "governor": _text(policy / "scaling_governor"),
-        "frequency_driver": _text(policy / "scaling_driver"),
-        "energy_performance_preference": _text(policy / "energy_performance_preference"),
-        "turbo": _turbo(root),
-        "numa_balancing": _text(root / "proc/sys/kernel/numa_balancing"),
-        "transparent_hugepages": _chosen(_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
-        "rehearsal_root": None if root == Path("/") else str(root),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "sipa_cluster": __version__,
-    }
-
-
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Keys whose values differ, packages by name: `packages.torch: 2.13.0 became 2.14.0`."""
-    first, second = _flat(one), _flat(other)
-    return [
-        f"{key}: {first.get(key)} became {second.get(key)}"
-        for key in sorted(first.keys() | second.keys())
-        if first.get(key) != second.get(key)
-    ]
+    """Values that differ, by name: `packages.torch: 2.13.0 became 2.14.0`, `idle_states.disabled.C6: nothing became 4`.
+
+    Where only one side has a whole group of values, the group is named once.
+    """
+    found = []
+    for key in sorted(one.keys() | other.keys()):
+        first, second = one.get(key), other.get(key)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            found += [f"{key}.{each}" for each in differing(first, second)]
+        elif first != second:
+            found.append(f"{key}: {_shown(first)} became {_shown(second)}")
+    return found
 
 
 @cache
@@ -108,68 +92,14 @@ def code_version() -> str:
     return f"{__version__}+{found.stdout.strip()}"
 
 
-def _flat(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    packages = {f"packages.{name}": version for name, version in (fingerprint.get("packages") or {}).items()}
-    return {**{key: value for key, value in fingerprint.items() if key != "packages"}, **packages}
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip() or None
-    except OSError:
-        return None
-
-
-def _cpuinfo(root: Path) -> dict[str, str]:
-    lines = (_text(root / "proc/cpuinfo") or "").split("\n\n", 1)[0].splitlines()
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def available_cpus() -> int:
-    """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def _cpus(root: Path) -> int | None:
-    if root == Path("/"):
-        return os.cpu_count()
-    return len(list(root.glob("sys/devices/system/cpu/cpu[0-9]*"))) or None
-
-
-def _sockets(root: Path) -> int | None:
-    paths = root.glob("sys/devices/system/cpu/cpu[0-9]*/topology/physical_package_id")
-    return len({_text(path) for path in paths}) or None
-
-
-def _memory_bytes(root: Path) -> int | None:
-    for line in (_text(root / "proc/meminfo") or "").splitlines():
-        if line.startswith("MemTotal:"):
-            # What the kernel keeps for itself differs by kilobytes from boot to boot.
-            return round(int(line.split()[1]) * 1024 / _MEMORY_STEP) * _MEMORY_STEP
-    return None
-
-
-def _turbo(root: Path) -> bool | None:
-    no_turbo = _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo")
-    if no_turbo is not None:
-        return no_turbo == "0"
-    boost = _text(root / "sys/devices/system/cpu/cpufreq/boost")
-    return None if boost is None else boost == "1"
-
-
-def _chosen(options: str | None) -> str | None:
-    return options.partition("[")[2].partition("]")[0] or None if options else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _node_uid(root: Path) -> str:
-    """A hash, because machine-id(5) asks not to publish the id itself."""
-    found = _text(root / "etc/machine-id") or socket.gethostname()
+def node_uid(root: Path) -> str:
+    """The node's id: a hash, because machine-id(5) asks not to publish the id itself."""
+    found = text(root / "etc/machine-id") or socket.gethostname()
     return hashlib.sha256(f"sipa-cluster {found}".encode()).hexdigest()[:16]
+
+
+def _shown(value: Any) -> str:
+    """A value for people: texts as they are, groups as JSON, and what is not there as "nothing"."""
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

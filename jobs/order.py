@@ -55,6 +55,11 @@ class TrialOrder:
         return self.workspace / "findings.json"
 
     @property
+    def perf_stat(self) -> Path:
+        """What `perf stat` printed, where the trial's own process runs under it."""
+        return self.workspace / "perf-stat.csv"
+
+    @property
     def predictions(self) -> Path:
         """Outputs per image, if the workload has any."""
         return self.workspace / "predictions.parquet"

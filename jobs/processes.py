@@ -19,21 +19,43 @@ class Process:
     """One process.
 
     Attributes:
+        started_ticks: when it was started; a later process may have the same pid, never the same start.
+        session: pid of the process that leads its session.
+        name: of its first thread, at most 15 bytes (proc_pid_comm(5)).
         alive: False for a zombie, which only waits to be reaped.
-        cpu_ticks: user and system time, of its own and of children that it waited for.
+        own_ticks: user and system time of its own.
+        cpu_ticks: the same with that of children that it waited for.
     """
 
     pid: int
+    started_ticks: int
+    session: int
+    name: str
     alive: bool
+    own_ticks: int
     cpu_ticks: int
+
+
+def processes() -> Iterator[Process]:
+    """Every process, in no order; one that ends meanwhile is left out."""
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() and (found := _read(entry.path)) is not None:
+                yield found
 
 
 def session_processes(session: int) -> Iterator[Process]:
     """Every process of a session, in no order; one that ends meanwhile is left out."""
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdigit() and (found := _read(entry.path, session)) is not None:
-                yield found
+    return (process for process in processes() if process.session == session)
+
+
+def command_of(pid: int) -> list[str]:
+    """The words of a process' command line; none if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 as below
+            return [word.decode(errors="replace") for word in file.read().split(b"\0")]
+    except OSError:
+        return []
 
 
 def kill_session(session: int, *, spare: int | None = None) -> None:
@@ -54,15 +76,23 @@ def kill_session(session: int, *, spare: int | None = None) -> None:
         time.sleep(0.01)
 
 
-def _read(folder: str, session: int) -> Process | None:
+def _read(folder: str) -> Process | None:
     try:
         with open(f"{folder}/stat", "rb") as file:  # noqa: PTH123 hundreds of these at each edge of a window
             # The name, in brackets, may hold anything; what follows are numbers (proc_pid_stat(5)).
-            fields = file.read().rpartition(b")")[2].split()
+            head, _, rest = file.read().rpartition(b")")
     except OSError:
         return None
-    if len(fields) < 15 or int(fields[3]) != session:
+    fields = rest.split()
+    if len(fields) < 20:
         return None
+    own, waited_for = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
     return Process(
-        pid=int(folder.rpartition("/")[2]), alive=fields[0] not in (b"Z", b"X"), cpu_ticks=sum(map(int, fields[11:15]))
+        pid=int(folder.rpartition("/")[2]),
+        started_ticks=int(fields[19]),
+        session=int(fields[3]),
+        name=head.partition(b"(")[2].decode(errors="replace"),
+        alive=fields[0] not in (b"Z", b"X"),
+        own_ticks=own,
+        cpu_ticks=own + waited_for,
     )

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from jobs import cpu_time, host_state
+from jobs import cpu_time, frequency, host_state
 from jobs.cpu_time import CpuTimes, CpuUse
+from jobs.frequency import FrequencyCounts
 from jobs.host_state import HostState
 from jobs.workload import INFERENCE
+from sipa.energy.dcmi import DcmiReading, DcmiSensor
 from sipa.energy.meter import EnergyMeter
+from sipa.energy.trace import PowerSample
 from sipa.energy.window import EnergyWindow
 from sipa.trial import Row
 
@@ -25,17 +28,30 @@ _MESSAGE_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One phase that ended.
+    """One phase that ended. What follows `window` is of the inference window only.
 
     Attributes:
-        use: CPU use, of the inference window only.
-        host: temperature and throttling columns, of the inference window only.
+        use: CPU use.
+        host: temperature, throttling and frequency columns.
+        samples: the power trace.
+        node: what the BMC said right after the window; None where there is none to ask.
     """
 
     name: str
     window: EnergyWindow
     use: CpuUse | None = None
     host: Row = field(default_factory=dict)
+    samples: tuple[PowerSample, ...] = ()
+    node: DcmiReading | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """The host at one edge of the inference window, just outside it."""
+
+    cpu: CpuTimes
+    host: HostState
+    frequency: FrequencyCounts | None
 
 
 class TrialRecorder:
@@ -43,18 +59,22 @@ class TrialRecorder:
 
     Args:
         meter: open, and kept open by the caller.
-        root: where /proc/stat is read.
+        root: where the host is read.
         session: the trial's session id, whose processes are not foreign.
         messages: where progress goes, one JSON object a line.
+        dcmi: asked once, between the inference window and what follows; None: nobody is asked.
     """
 
-    def __init__(self, meter: EnergyMeter, *, root: Path, session: int, messages: IO[str]) -> None:
+    def __init__(
+        self, meter: EnergyMeter, *, root: Path, session: int, messages: IO[str], dcmi: DcmiSensor | None = None
+    ) -> None:
         self.phases: list[Phase] = []
         self.flags: list[str] = []
         self._meter = meter
         self._root = root
         self._session = session
         self._messages = messages
+        self._dcmi = dcmi
         self._present = ""
         self._began = time.monotonic()
         self._told = 0.0
@@ -73,10 +93,8 @@ class TrialRecorder:
             window = self._meter.end(token)
         if before is None:
             self.phases.append(Phase(name=name, window=window))
-            return
-        after = self._look()
-        use, host = cpu_time.between(before[0], after[0]), host_state.columns(before[1], after[1])
-        self.phases.append(Phase(name=name, window=window, use=use, host=host))
+        else:
+            self.phases.append(self._inference(window, before, self._look()))
 
     def progress(self, fraction: float, detail: str = "") -> None:
         """Say how far the present phase is."""
@@ -93,8 +111,29 @@ class TrialRecorder:
         """Seconds since the present phase began."""
         return time.monotonic() - self._began
 
-    def _look(self) -> tuple[CpuTimes, HostState]:
-        return cpu_time.read(self._root, self._session), host_state.read(self._root)
+    def temperature_c(self) -> float | None:
+        """Temperature of the hottest package now; None where it cannot be read."""
+        return host_state.temperature_c(self._root)
+
+    def _inference(self, window: EnergyWindow, before: _Look, after: _Look) -> Phase:
+        # First of all: what the BMC says is of a moment, and the load is already gone.
+        node = self._dcmi.read() if self._dcmi is not None else None
+        hz = frequency.effective_hz(before.frequency, after.frequency)
+        return Phase(
+            name=INFERENCE,
+            window=window,
+            use=cpu_time.between(before.cpu, after.cpu),
+            host={**host_state.columns(before.host, after.host), "frequency_effective_hz": hz},
+            samples=self._meter.trace(window),
+            node=node,
+        )
+
+    def _look(self) -> _Look:
+        return _Look(
+            host=host_state.read(self._root),
+            frequency=frequency.read(self._root),
+            cpu=cpu_time.read(self._root, self._session),
+        )
 
     def _tell(self, fraction: float | None, detail: str) -> None:
         self._told = time.monotonic()

@@ -1,14 +1,17 @@
 """From windows and findings to the columns of a row: pure, and the only place that knows which number goes where."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from jobs.cpu_time import CpuUse
 from jobs.workload import Findings
 from sipa.columns import PHASES, SOCKETS
+from sipa.control import ControlResult
+from sipa.energy.dcmi import DcmiReading
 from sipa.energy.readings import DomainKind
 from sipa.energy.source import MeterKind
-from sipa.energy.window import EnergyWindow, Flag, Quality, sum_j, sum_uncertainty_j
+from sipa.energy.trace import PowerSample
+from sipa.energy.window import EnergyWindow, Flag, Quality, sum_j
 from sipa.trial import Row
 
 MIN_P95_BATCHES = 20
@@ -26,7 +29,9 @@ def window_columns(window: EnergyWindow, use: CpuUse) -> Row:
         "energy_total_j": window.total_j,
         "energy_domains": list(window.summed),
         "energy_quality": _qualities(window),
-        "energy_pkg_uncertainty_j": sum_uncertainty_j(window.parts(DomainKind.PACKAGE)),
+        "energy_pkg_uncertainty_j": window.package_uncertainty_j,
+        "energy_dram_uncertainty_j": window.dram_uncertainty_j,
+        "energy_total_uncertainty_j": window.total_uncertainty_j,
         "power_total_w": window.power_w,
         "energy_estimated_j": window.estimated_j,
         "power_estimated_w": window.estimated_power_w,
@@ -34,6 +39,9 @@ def window_columns(window: EnergyWindow, use: CpuUse) -> Row:
         "cpu_utilisation": use.utilisation,
         "foreign_cpu_s": use.foreign_s,
         "foreign_cores": None if use.foreign_s is None else use.foreign_s / window.duration_s,
+        "foreign_ray_cpu_s": use.ray_s,
+        "own_cpu_s": use.own_s,
+        **_checks(window),
     }
     if window.estimate is not None:
         row |= {"model_idle_w": window.estimate.idle_w, "model_max_w": window.estimate.max_w}
@@ -41,6 +49,39 @@ def window_columns(window: EnergyWindow, use: CpuUse) -> Row:
         row[f"energy_pkg{socket}_j"] = sum_j(window.parts(DomainKind.PACKAGE, socket))
         row[f"energy_dram{socket}_j"] = sum_j(window.parts(DomainKind.DRAM, socket))
     return row
+
+
+def _checks(window: EnergyWindow) -> Row:
+    """The same window by perf_event, where it ran along with another source."""
+    perf = next((check for check in window.checks if check.source is MeterKind.PERF), None)
+    return {
+        "energy_pkg_perf_j": perf.package_j if perf else None,
+        "energy_dram_perf_j": perf.dram_j if perf else None,
+    }
+
+
+def node_columns(reading: DcmiReading | None) -> Row:
+    """What the BMC said right after the window."""
+    if reading is None:
+        return {"power_node_dcmi_w": None, "temperature_inlet_c": None}
+    power_w = None if reading.power_w is None else float(reading.power_w)
+    return {"power_node_dcmi_w": power_w, "temperature_inlet_c": reading.inlet_c}
+
+
+def control_columns(control: ControlResult | None) -> Row:
+    """The last control workload of this node and session; one without a result gives no numbers."""
+    if control is None or control.duration_s <= 0:
+        return {"control_id": None, "control_energy_j": None, "control_duration_s": None}
+    return {
+        "control_id": control.control_id,
+        "control_energy_j": control.energy_total_j,
+        "control_duration_s": control.duration_s,
+    }
+
+
+def sample_rows(samples: Iterable[PowerSample]) -> list[Row]:
+    """The power trace in its long form: one row a domain and second."""
+    return [{"t_s": each.t_s, "domain": each.domain, "power_w": each.power_w} for each in samples]
 
 
 def phase_columns(phase: str, windows: Sequence[EnergyWindow]) -> Row:
@@ -108,19 +149,10 @@ def work_columns(findings: Findings, window: EnergyWindow) -> Row:
     }
 
 
-def net_columns(row: Mapping[str, object], idle: Sequence[EnergyWindow]) -> Row:
-    """Net energy: gross less the idle power of the same domains, from the idle windows before and after."""
-    energy, idle_s = _total([window.total_j for window in idle]), math.fsum(each.duration_s for each in idle)
-    total, length = row.get("energy_total_j"), row.get("window_s")
-    if energy is None or idle_s <= 0 or not isinstance(total, float) or not isinstance(length, float):
-        return {"power_idle_total_w": None, "energy_net_j": None}
-    idle_w = energy / idle_s
-    return {"power_idle_total_w": idle_w, "energy_net_j": total - idle_w * length}
-
-
 def energy_flags(window: EnergyWindow) -> list[str]:
     """What the reader of a window's numbers must know; nulls with their reasons."""
-    flags = [f"energy {flag.value}: {_detail(flag, window)}" for flag in window.flags]
+    told = [flag for flag in window.flags if flag is not Flag.CROSS_CHECK]  # which is a gate
+    flags = [f"energy {flag.value}: {_detail(flag, window)}" for flag in told]
     missing = [each for each in window.parts() if each.joules is None]
     flags += [f"energy unavailable: {each.domain.id}: {each.reason}" for each in missing]
     if window.estimate is not None and window.estimate.reason:

@@ -1,35 +1,50 @@
 """The trial's own process: reads the order, runs the workload phase by phase, writes what it found, ends.
 
-Its standard input is a lifeline: the worker holds the other end and never writes, so end-of-file says that the worker
-is gone, however it died, and the trial's whole session ends at once instead of running on unwatched.
+The BMC is asked only where the process as a whole is not what is measured: asking takes time and energy of its own.
 """
 
 import json
 import os
-import signal
-import threading
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from jobs.order import TrialOrder, read_order
-from jobs.processes import kill_session
-from jobs.recorder import TrialRecorder
-from jobs.rows import energy_flags, is_valid, phase_columns, phase_rows, window_columns, work_columns
+from jobs.own_process import be_nice_to_nobody, end_with
+from jobs.recorder import Phase, TrialRecorder
+from jobs.rows import (
+    energy_flags,
+    is_valid,
+    node_columns,
+    phase_columns,
+    phase_rows,
+    sample_rows,
+    window_columns,
+    work_columns,
+)
 from jobs.workload import INFERENCE, Findings, implementation
+from sipa.energy import dcmi
+from sipa.energy.dcmi import DcmiSensor
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.power_model import PowerModel
+from sipa.energy.selection import MEASURED
 from sipa.energy.source import MeterKind
 from sipa.errors import MeterError, TrialCrash, TrialError, TrialOutOfMemory, TrialOutputError
-from sipa.spec.model import MeasurementSpec
+from sipa.spec.model import MeasurementSpec, Scope
 from sipa.trial import Row
 
 DONE, FAILED = 0, 6
+TRACE_S = 1.0
+"""Step of the power trace: faster sampling of RAPL would only add error (its updates carry no time)."""
 
 
-def open_meter(measurement: MeasurementSpec, root: Path) -> EnergyMeter:
+def open_meter(measurement: MeasurementSpec, root: Path, *, trace_s: float | None = None) -> EnergyMeter:
     """The meter that a spec asks for; one that measures time only where it asks for none.
+
+    Args:
+        measurement: names the sources.
+        root: where counters are read.
+        trace_s: step of a power trace; None: no trace is kept.
 
     Raises:
         MeterError: none of the sources that it names can be used here.
@@ -37,7 +52,7 @@ def open_meter(measurement: MeasurementSpec, root: Path) -> EnergyMeter:
     model = PowerModel(idle_w=measurement.model.idle_w, max_w=measurement.model.max_w) if measurement.model else None
     asked = tuple(measurement.meter) or (MeterKind.NONE,)
     try:
-        return EnergyMeter(asked, root=root, model=model)
+        return EnergyMeter(asked, root=root, model=model, trace_s=trace_s)
     except MeterError as error:
         raise MeterError(f"measurement.meter = {[kind.value for kind in asked]}: {error}") from error
 
@@ -53,11 +68,9 @@ def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:
     Returns:
         The process' exit code: 0, or 6 when the findings hold an error.
     """
-    if lifeline is not None:
-        threading.Thread(target=_die_with, args=(lifeline,), name="lifeline", daemon=True).start()
+    end_with(lifeline)
     order = read_order(path)
     try:
-        _be_nice_to_nobody()
         findings = _measure(order, messages)
         code = DONE
     except Exception as error:  # noqa: BLE001 whatever a workload raises is the trial's failure, told to the worker
@@ -72,13 +85,27 @@ def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:
 
 
 def _measure(order: TrialOrder, messages: IO[str]) -> dict[str, Any]:
+    niceness = be_nice_to_nobody()
     run = implementation(order.trial.treatment.kind)
-    with open_meter(order.measurement, order.root) as meter:
-        recorder = TrialRecorder(meter, root=order.root, session=os.getsid(0), messages=messages)
-        if niceness := os.getpriority(os.PRIO_PROCESS, 0):
+    with open_meter(order.measurement, order.root, trace_s=TRACE_S) as meter:
+        recorder = TrialRecorder(
+            meter, root=order.root, session=os.getsid(0), messages=messages, dcmi=_dcmi(order, meter)
+        )
+        if niceness:
             recorder.flag(f"niceness: the trial ran at {niceness}, because this user may not lower it to 0")
         found = run(order, recorder)
     return _findings(found, recorder)
+
+
+def _dcmi(order: TrialOrder, meter: EnergyMeter) -> DcmiSensor | None:
+    """The BMC, where there is one and RAPL is compared with it."""
+    if meter.kind not in MEASURED or order.measurement.scope is Scope.PROCESS:
+        return None
+    try:
+        return dcmi.find(order.root)
+    except MeterError:
+        # `sipa-cluster doctor --node` says why; most machines have none.
+        return None
 
 
 def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
@@ -88,6 +115,7 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
     columns: Row = {
         **window_columns(measured.window, measured.use),
         **measured.host,
+        **node_columns(measured.node),
         **work_columns(found, measured.window),
     }
     for name in {phase.name for phase in recorder.phases}:
@@ -95,9 +123,17 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
     return {
         "columns": columns,
         "phases": [row for phase in recorder.phases for row in phase_rows(phase.name, phase.window)],
-        "flags": recorder.flags + energy_flags(measured.window),
+        "samples": sample_rows(measured.samples),
+        "flags": [*recorder.flags, *energy_flags(measured.window), *_node_flags(measured)],
         "valid": is_valid(measured.window),
+        "unsteady": found.unsteady,
+        "disagreements": list(measured.window.disagreements),
     }
+
+
+def _node_flags(measured: Phase) -> list[str]:
+    node = measured.node
+    return [f"node power unavailable: {node.reason}"] if node is not None and node.power_w is None else []
 
 
 def as_trial_error(error: Exception) -> TrialError:
@@ -109,17 +145,3 @@ def as_trial_error(error: Exception) -> TrialError:
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
         return TrialOutOfMemory(f"{text}. Use a smaller batch_size or a node with more memory.")
     return TrialCrash(f"{text}. The traceback stands in the log.")
-
-
-def _be_nice_to_nobody() -> None:
-    """Back to niceness 0, where this user may: Ray starts its workers at 15."""
-    if os.getpriority(os.PRIO_PROCESS, 0) != 0:
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, 0)
-
-
-def _die_with(lifeline: int) -> None:
-    while os.read(lifeline, 1):
-        pass
-    kill_session(os.getsid(0), spare=os.getpid())
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -35,6 +35,10 @@ class Recorder(Protocol):
         """Seconds since the present phase began."""
         ...
 
+    def temperature_c(self) -> float | None:
+        """Temperature of the hottest package now, in degrees Celsius; None where it cannot be read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -45,6 +49,7 @@ class Findings:
         work_units: units done inside the inference window.
         images: the same in images; None where the unit is another.
         passes: times that the work was repeated inside the window.
+        unsteady: what still changed when the warm-up ended; None where nothing did, or there is no warm-up.
         batch_latencies_s: per batch inside the window; empty where there are no batches.
         columns: result columns of the workload's declaration, free factors excepted.
     """
@@ -53,6 +58,7 @@ class Findings:
     work_units: float
     passes: int
     images: int | None = None
+    unsteady: str | None = None
     batch_latencies_s: tuple[float, ...] = ()
     columns: Row = field(default_factory=dict)
 

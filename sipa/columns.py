@@ -11,7 +11,7 @@ from itertools import chain
 
 from sipa.workloads import WORKLOADS, Quantity, ValueType, Workload
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SOCKETS = 4
 PHASES = ("import", "load", "warmup", "score", "process")
 """Phases besides the inference window; `process` is the outer window, held by the worker round the whole process."""
@@ -73,6 +73,7 @@ def _identity() -> Iterator[Column]:
     )
     yield from _columns(
         ValueType.TEXT,
+        ("commission_id", "-", "the node's commissioning (`sipa-cluster commission`); null without one"),
         ("lease_id", "-", "lease the node belonged to; null without a lease"),
         ("site", "-", "testbed site; null without a lease"),
         ("cpu_model", "-", "the processor's name"),
@@ -106,6 +107,12 @@ def _energy() -> Iterator[Column]:
             "J",
             "quantisation and read-out of energy_pkg_j; the sensor's accuracy is unknown",
         ),
+        ("energy_dram_uncertainty_j", "J", "the same of energy_dram_j"),
+        ("energy_total_uncertainty_j", "J", "the same of energy_total_j"),
+        ("energy_net_uncertainty_j", "J", "the same of energy_net_j, with the idle windows' and their drift"),
+        ("energy_pkg_perf_j", "J", "energy_pkg_j by perf_event: a check of the arithmetic, both read one register"),
+        ("energy_dram_perf_j", "J", "energy_dram_j by perf_event: a check of the arithmetic"),
+        ("foreign_energy_bias_j", "J", "share of energy_net_j that foreign CPU time accounts for; derived"),
         ("energy_estimated_j", "J", "ESTIMATE of the model meter from declared watts and CPU utilisation"),
         ("energy_estimated_per_image_j", "J/image", "ESTIMATE: energy_estimated_j / images_measured"),
         ("energy_estimated_per_work_unit_j", "J/unit", "ESTIMATE: energy_estimated_j / work_units_measured"),
@@ -114,6 +121,8 @@ def _energy() -> Iterator[Column]:
         ("model_max_w", "W", "declared constant behind the estimate"),
         ("power_total_w", "W", "energy_total_j / window"),
         ("power_idle_total_w", "W", "the same domains in the idle windows before and after"),
+        ("power_idle_drift_w", "W", "idle power after less idle power before; null with fewer than two idle windows"),
+        ("power_node_dcmi_w", "W", "the whole node's, by the BMC (DCMI) right after the window: whole watts, averaged"),
     )
     for socket in range(SOCKETS):
         yield from _columns(
@@ -144,6 +153,7 @@ def _time() -> Iterator[Column]:
         ("latency_batch_p99_s", "s", "the same, 99th percentile; null below 100 batches"),
         *((f"duration_{phase}_s", "s", f"length of the {phase} phase") for phase in PHASES),
         ("duration_idle_s", "s", "length of the idle window before the trial"),
+        ("duration_cooldown_s", "s", "wait before the trial until the packages were as cool as when idle"),
     )
 
 
@@ -169,6 +179,8 @@ def _quality() -> Iterator[Column]:
         ValueType.NUMBER,
         ("foreign_cpu_s", "s", "CPU time of other processes during the window"),
         ("foreign_cores", "cores", "foreign_cpu_s / window"),
+        ("foreign_ray_cpu_s", "s", "of foreign_cpu_s, what Ray's own processes used"),
+        ("own_cpu_s", "s", "CPU time of the trial's own processes during the window"),
         ("cpu_utilisation", "1", "busy share of all CPUs of the machine during the window"),
         (
             "frequency_effective_hz",
@@ -176,7 +188,10 @@ def _quality() -> Iterator[Column]:
             "mean frequency of the CPUs during the window; null where unreadable",
         ),
         ("temperature_start_c", "°C", "hottest package at the begin of the window; null where unreadable"),
-        ("control_energy_j", "J", "the control workload of this node and session"),
+        ("temperature_end_c", "°C", "hottest package at the end of the window; null where unreadable"),
+        ("temperature_inlet_c", "°C", "inlet air, by the BMC (DCMI); null where unreadable"),
+        ("control_energy_j", "J", "the control workload of this node and session, the last one before this trial"),
+        ("control_duration_s", "s", "length of that control workload"),
         (
             "memory_peak_bytes",
             "B",
@@ -190,6 +205,7 @@ def _quality() -> Iterator[Column]:
             "1",
             "thermal throttling of the packages during the window; null where unreadable",
         ),
+        ("power_limit_events", "1", "times a package hit its power limit during the window; null where unreadable"),
         ("n_wraps", "1", "counter wraps inside the window, corrected"),
         ("passes", "1", "passes over the data inside the window"),
         ("batches_measured", "1", "batches inside the window"),
@@ -199,7 +215,11 @@ def _quality() -> Iterator[Column]:
         ValueType.NUMBER,
         ("work_units_measured", "units", "units of work inside the window: images for detection"),
     )
-    yield from _columns(ValueType.TEXT, ("work_unit", "-", "what one unit of work is"))
+    yield from _columns(
+        ValueType.TEXT,
+        ("work_unit", "-", "what one unit of work is"),
+        ("control_id", "-", "what the control workload was; only energies of equal ones are comparable"),
+    )
     yield from _columns(ValueType.INTEGER, ("schema_version", "1", "version of this list of columns"), nullable=False)
 
 

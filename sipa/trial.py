@@ -13,7 +13,7 @@ from typing import Any
 
 from sipa.workloads import Kind, Value
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised when the way of measuring changes so that old and new rows must not be mixed."""
 
 Row = dict[str, Any]
@@ -94,6 +94,7 @@ class TrialResult:
         phases: rows of the long form: phase, domain, begin_ns, end_ns, energy_j, quality, reason.
         environment: the host's fingerprint that `row["environment_id"]` names.
         predictions: Parquet file with the workload's outputs per image, named by digest when committed.
+        samples: the power trace of the inference window: t_s, domain, power_w; empty where nothing is sampled.
     """
 
     trial_id: str
@@ -102,6 +103,7 @@ class TrialResult:
     phases: tuple[Row, ...]
     environment: Mapping[str, Any]
     predictions: Path | None = None
+    samples: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

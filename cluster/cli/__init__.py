@@ -29,6 +29,7 @@ SECTIONS = {
         "run": "cluster.cli.run",
         "status": "cluster.cli.status",
         "logs": "cluster.cli.logs",
+        "measure": "cluster.cli.measure",
     },
     "Read the results": {
         "summarize": "cluster.cli.analyse",
@@ -37,6 +38,7 @@ SECTIONS = {
     },
     "This machine": {
         "doctor": "cluster.cli.doctor",
+        "commission": "cluster.cli.commission",
         "completion": "cluster.cli.completion",
     },
 }

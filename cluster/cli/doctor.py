@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cluster.cli.options import FOLDER, example, json_option
-from cluster.cli.output import write_json
+from cluster.cli.output import say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from jobs.preflight import Check
 
 REFUSED = 5
+_WIDEST = 100
 
 
-@click.command(epilog=example("sipa-cluster doctor", "sipa-cluster doctor --node", "sudo sipa-cluster doctor --node"))
-@click.option("--node", is_flag=True, help="Check also what measuring needs: counters, governor, other load.")
+@click.command(
+    epilog=example("sipa-cluster doctor", "sipa-cluster doctor --node", "sipa-cluster doctor --node --restore")
+)
+@click.option("--node", is_flag=True, help="Check also what measuring needs: counters, processor, company, order.")
+@click.option("--restore", is_flag=True, help="First restore governor and turbo that a killed sweep left behind.")
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -37,7 +42,7 @@ REFUSED = 5
     help="Where results would be written.",
 )
 @click.pass_context
-def doctor(ctx: click.Context, *, node: bool, root: Path, as_json: bool, results: Path) -> None:
+def doctor(ctx: click.Context, *, node: bool, restore: bool, root: Path, as_json: bool, results: Path) -> None:
     """Check packages, and whether this machine may measure.
 
     Every finding has its reason and its cure. Exit code 5 means that measured energy would be
@@ -47,21 +52,87 @@ def doctor(ctx: click.Context, *, node: bool, root: Path, as_json: bool, results
     from jobs.preflight import checks as node_checks
     from jobs.preflight import refused
 
+    if restore:
+        _restore(root)
     found = (*package_checks(), *(node_checks(root, results=results) if node else ()))
     if as_json:
         for check in found:
             write_json(asdict(check))
     else:
-        for line in check_lines(found):
+        for line in check_lines(found, width=_width()):
             click.echo(line)
     ctx.exit(REFUSED if refused(found) else 0)
 
 
-def check_lines(found: "Sequence[Check]") -> "Iterator[str]":
-    """A line a check; where something is to be done, also why it matters and the cure."""
-    width = max((len(check.name) for check in found), default=0)
-    for check in found:
-        yield f"{check.state:<5} {check.name:<{width}}  {check.found}"
-        if check.state != "ok":
-            yield f"      {'':<{width}}  why:  {check.why}"
-            yield from [f"      {'':<{width}}  cure: {check.cure}"] if check.cure else []
+def check_lines(found: "Sequence[Check]", *, width: int = 80) -> "Iterator[str]":
+    """A line a check, by groups; where something is to be done, also why it matters and the cure.
+
+    Args:
+        found: the checks.
+        width: of the terminal. Commands are never folded, so that they can be pasted.
+    """
+    for group, members in groupby(found, key=lambda check: check.group):
+        checks = list(members)
+        names = max(len(check.name) for check in checks)
+        yield f"{group}"
+        for check in checks:
+            yield from _lines(check, names, width)
+        yield ""
+    yield _verdict(found)
+
+
+def _lines(check: "Check", names: int, width: int) -> "Iterator[str]":
+    done = check.state in ("ok", "info")
+    state = check.state if done else check.state.upper()
+    yield from _folded(f"  {state:<4}  {check.name:<{names}}  ", check.found, width)
+    if done:
+        return
+    yield from _folded("        why   ", check.why, width)
+    label = "        cure  "
+    if check.cure:
+        yield from _folded(label, check.cure, width)
+        label = " " * len(label)
+    for command in check.commands:
+        yield label + command
+        label = " " * len(label)
+
+
+def _folded(label: str, text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        width=max(width, len(label) + 20),
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [label.rstrip()]
+
+
+def _verdict(found: "Sequence[Check]") -> str:
+    """What it all comes to."""
+    failed = [check for check in found if check.state == "fail"]
+    warned = sum(check.state == "warn" for check in found)
+    warnings = f"{warned} warning{'s' if warned != 1 else ''}"
+    if not failed:
+        return f"nothing fails; {warnings}" if warned else "all is well"
+    names = ", ".join(check.name for check in failed)
+    refusing = any(check.group != "software" for check in failed)
+    return f"{'measured energy is refused here' if refusing else 'not usable as it is'}: {names}; {warnings}"
+
+
+def _restore(root: Path) -> None:
+    from jobs.host import restore_left_behind
+
+    restored = restore_left_behind(root)
+    for each in restored:
+        say(f"restored {each.path}: {each.old} -> {each.wanted}")
+    if not restored:
+        say("nothing to restore")
+
+
+def _width() -> int:
+    import shutil
+
+    return min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)

@@ -107,9 +107,7 @@ def _headline(survey: "Survey", state: dict[str, str]) -> str:
     spec, plan = survey.request.spec, survey.plan
     counts = Counter(state.values())
     parts = [f"{counts[name]} {name}" for name in _STATES if counts[name]]
-    parts += (
-        [f"{len(survey.superseded)} rows that this file does not plan go to superseded/"] if survey.superseded else []
-    )
+    parts += [f"{len(survey.superseded)} rows that are not in this plan go to superseded/"] if survey.superseded else []
     parts += [f"{len(survey.restored)} rows come back from superseded/"] if survey.restored else []
     nodes = ", ".join(node.name for node in survey.nodes)
     size = f"{len(plan.treatments)} treatments x {plan.repetitions} repetitions = {len(plan.trials)} trials"

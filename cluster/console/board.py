@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from cluster.events import (
+    ControlFinished,
+    ControlStarted,
     Draining,
     Event,
+    NodeQuarantined,
     SweepFinished,
     SweepStarted,
     TreatmentStopped,
@@ -15,12 +18,16 @@ from cluster.events import (
     TrialStarted,
 )
 
+CONTROL = "control"
+"""Stands for the control workload where a trial has its id."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """The trial that a node is at.
+    """The trial, or the control workload, that a node is at.
 
     Attributes:
+        repetition: 0 for a control.
         since_s: when it started, on the clock that `Board.apply` is given.
         fraction: of the phase, 0 to 1; None when its length is not known.
     """
@@ -42,6 +49,7 @@ class Board:
     Attributes:
         settled: trials that need no more time: done, failed for good, or not needed.
         running: what each node is at; None between two trials.
+        quarantined: nodes that begin nothing any more.
     """
 
     sweep: str = ""
@@ -52,6 +60,7 @@ class Board:
     draining: str = ""
     started_s: float = 0.0
     running: dict[str, Running | None] = field(default_factory=dict)
+    quarantined: set[str] = field(default_factory=set)
     _eta_s: float | None = None
     _eta_at_s: float = 0.0
 
@@ -88,6 +97,8 @@ class Board:
                 self._clear(event.node, event.trial_id)
             case TreatmentStopped():
                 self.stopped += event.skipped
+            case ControlStarted() | ControlFinished() | NodeQuarantined():
+                self._control(event, now_s)
             case Draining():
                 self.draining = event.reason
             case SweepFinished():
@@ -102,6 +113,20 @@ class Board:
         self.started_s = now_s
         self.running = dict.fromkeys(event.nodes)
         self._expect(event.forecast_s, now_s)
+
+    def _control(self, event: ControlStarted | ControlFinished | NodeQuarantined, now_s: float) -> None:
+        match event:
+            case ControlStarted():
+                self.running[event.node] = Running(
+                    trial_id=CONTROL, label="control workload", repetition=0, attempt=1, since_s=now_s
+                )
+            case ControlFinished():
+                self._expect(event.eta_s, now_s)
+                self._clear(event.node, CONTROL)
+            case NodeQuarantined():
+                self.quarantined.add(event.node)
+            case _:
+                assert_never(event)
 
     def _progress(self, event: TrialProgress) -> None:
         at = self.running.get(event.node)

@@ -9,8 +9,11 @@ from typing import Self, TextIO, assert_never
 
 from cluster.console.quantities import duration, quantity
 from cluster.events import (
+    ControlFinished,
+    ControlStarted,
     Draining,
     Event,
+    NodeQuarantined,
     SweepFinished,
     SweepStarted,
     TreatmentStopped,
@@ -83,32 +86,40 @@ class Labels:
         """
         match event:
             case SweepStarted():
-                text = _started(event)
-            case TrialStarted():
-                self._names[event.trial_id] = f"{event.label} repetition {event.repetition}"
-                again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-                text = f"start {self._name(event.trial_id)} on {event.node}{again}"
-            case TrialProgress():
-                if event.phase != "waiting":
-                    return None
-                text = f"wait {self._name(event.trial_id)} on {event.node}: {event.detail}"
-            case TrialCommitted():
-                text = f"done {self._name(event.trial_id)}: {_committed(event)}"
-                text += _outlook(event) if outlook else ""
-            case TrialFailed():
-                text = f"failed {self._name(event.trial_id)}: {_failed(event)}"
+                text: str | None = _started(event)
+            case TrialStarted() | TrialProgress() | TrialCommitted() | TrialFailed():
+                text = self._trial(event, outlook=outlook)
             case TreatmentStopped():
                 text = (
                     f"enough {event.label}: known well enough after {event.repetitions} repetitions, "
                     f"{event.skipped} not needed"
                 )
+            case ControlStarted() | ControlFinished() | NodeQuarantined():
+                text = _control(event, outlook=outlook)
             case Draining():
-                text = f"drain {event.reason}: no further trial starts{hint(event.reason)}"
+                text = f"drain {event.reason}: {_left_out(event)}{hint(event.reason)}"
             case SweepFinished():
                 text = _finished(event)
             case _:
                 assert_never(event)
-        return one_line(text)
+        return None if text is None else one_line(text)
+
+    def _trial(
+        self, event: TrialStarted | TrialProgress | TrialCommitted | TrialFailed, *, outlook: bool
+    ) -> str | None:
+        match event:
+            case TrialStarted():
+                self._names[event.trial_id] = f"{event.label} repetition {event.repetition}"
+                again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+                return f"start {self._name(event.trial_id)} on {event.node}{again}"
+            case TrialProgress():
+                waits = event.phase == "waiting"
+                return f"wait {self._name(event.trial_id)} on {event.node}: {event.detail}" if waits else None
+            case TrialCommitted():
+                text = f"done {self._name(event.trial_id)}: {_committed(event)}"
+                return text + (_outlook(event) if outlook else "")
+            case TrialFailed():
+                return f"failed {self._name(event.trial_id)}: {_failed(event)}"
 
     def _name(self, trial_id: str) -> str:
         return f"{trial_id[:SHORT]} {self._names.get(trial_id, '')}".rstrip()
@@ -157,7 +168,7 @@ def _started(event: SweepStarted) -> str:
     if event.failed:
         parts.append(f"{event.failed} failed for good earlier (--retry-failed tries them again)")
     if event.superseded:
-        parts.append(f"{event.superseded} rows that this file does not plan moved to superseded/")
+        parts.append(f"{event.superseded} rows that are not in this plan moved to superseded/")
     if event.restored:
         parts.append(f"{event.restored} rows brought back from superseded/")
     return f"sweep {event.sweep}: {'; '.join(parts)}; results in {event.folder}"
@@ -172,6 +183,27 @@ def _committed(event: TrialCommitted) -> str:
 def _outlook(event: TrialCommitted) -> str:
     eta = "" if event.eta_s is None else f", {duration(event.eta_s)} to go"
     return f"; {event.left} left{eta}"
+
+
+def _left_out(event: Draining) -> str:
+    return f"no further trial starts{', no control at the end' if event.without_control else ''}"
+
+
+def _control(event: ControlStarted | ControlFinished | NodeQuarantined, *, outlook: bool) -> str:
+    match event:
+        case ControlStarted():
+            when = f"after repetition {event.after_block}" if event.after_block else "before the first trial"
+            return f"control starts on {event.node} {'at the end' if event.place == 'end' else when}"
+        case ControlFinished():
+            left = f"; {duration(event.eta_s)} to go" if outlook and event.eta_s is not None else ""
+            if event.doubtful:
+                return f"control doubtful on {event.node}: {event.verdict}{left}"
+            took = f"{quantity(event.energy_total_j, 'J')} in {duration(event.duration_s)}"
+            return f"control done on {event.node}: {took}, {event.verdict}{left}"
+        case NodeQuarantined():
+            goes_on = f"{event.moved} trials go to other nodes ({event.nodes_left} left)"
+            then = goes_on if event.nodes_left else "no node is left"
+            return f"quarantine {event.node}: no further trial there, {then}: {event.reason}"
 
 
 def _failed(event: TrialFailed) -> str:

@@ -17,7 +17,17 @@ from rich.text import Text
 from cluster.console.board import Board, Running
 from cluster.console.lines import Labels, hint
 from cluster.console.quantities import clock, duration
-from cluster.events import Draining, Event, SweepFinished, TrialCommitted, TrialFailed, TrialStarted
+from cluster.events import (
+    ControlFinished,
+    ControlStarted,
+    Draining,
+    Event,
+    NodeQuarantined,
+    SweepFinished,
+    TrialCommitted,
+    TrialFailed,
+    TrialStarted,
+)
 
 _REFRESH_PER_S = 1
 """Seldom, because drawing takes CPU time on what may be the machine that is measured."""
@@ -53,7 +63,7 @@ class LiveTable:
             self._board.apply(event, self._now_s())
             text = self._labels.sentence(event, outlook=False)
         # Outside the lock: the refreshing thread holds rich's lock while it waits for ours.
-        if text is not None and not isinstance(event, TrialStarted):
+        if text is not None and not isinstance(event, TrialStarted | ControlStarted):
             self._terminal.print(Text(text, style=_style(event)), soft_wrap=True)
 
     def __enter__(self) -> Self:
@@ -97,7 +107,9 @@ def _nodes(board: Board, now_s: float, *, bars: bool) -> Table:
     table = Table(*columns, box=None, expand=True, pad_edge=False, header_style="dim")
     for node, running in board.running.items():
         if running is None:
-            table.add_row(node, Text("between two trials", style="dim"))
+            quarantined = node in board.quarantined
+            words, style = ("quarantined", "yellow") if quarantined else ("between two trials", "dim")
+            table.add_row(node, Text(words, style=style))
         else:
             table.add_row(node, *_running(running, now_s, bars=bars))
     return table
@@ -108,7 +120,7 @@ def _running(running: Running, now_s: float, *, bars: bool) -> tuple[RenderableT
     bar = Text() if running.fraction is None else ProgressBar(completed=100 * running.fraction, width=_BAR)
     return (
         Text(running.label + attempt),
-        str(running.repetition),
+        str(running.repetition or ""),
         Text(f"{running.phase} {running.detail}".rstrip()),
         *((bar,) if bars else ()),
         clock(now_s - running.since_s),
@@ -135,7 +147,9 @@ def _style(event: Event) -> str:
             return "red"
         case TrialCommitted():
             return "" if event.row.get("valid", True) else "yellow"
-        case Draining():
+        case ControlFinished():
+            return "yellow" if event.doubtful else ""
+        case Draining() | NodeQuarantined():
             return "yellow"
         case SweepFinished():
             return "bold" if event.exit_code == 0 else "bold red"

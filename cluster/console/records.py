@@ -1,7 +1,7 @@
 """Records of the journal back as events, so that the past is shown in the same words as the present."""
 
 import re
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 from cluster.events import Event
@@ -16,10 +16,10 @@ def from_record(record: dict[str, Any]) -> Event | None:
     if kind is None:
         return None
     known = {"row": {}, **record}
-    names = [field.name for field in fields(kind)]
-    if any(name not in known for name in names):
+    wanted = fields(kind)
+    if any(field.name not in known for field in wanted if field.default is MISSING):
         return None
-    event: Event = kind(**{name: known[name] for name in names})
+    event: Event = kind(**{field.name: known[field.name] for field in wanted if field.name in known})
     return event
 
 

@@ -15,15 +15,11 @@ from jobs.datasets.dataset import DetectionDataset, Image
 from jobs.environment import available_cpus
 from jobs.memory import own_peak_bytes
 from jobs.order import TrialOrder
+from jobs.steady import WarmUp
 from jobs.workload import INFERENCE, Findings, Recorder
 from sipa.errors import WorkloadError
 from sipa.trial import Row
 from sipa.workloads import Value
-
-WARM_UP_MIN_S = 0.3
-WARM_UP_MAX_S = 20.0
-STEADY_WITHIN = 0.05
-"""Warm-up ends when the median time of the last three batches is within this of the three before."""
 
 
 def contents(parameters: Mapping[str, Value], folder: Path) -> dict[str, str]:
@@ -52,7 +48,7 @@ def run(order: TrialOrder, recorder: Recorder) -> Findings:
     with recorder.phase("load"):
         job = _load(order, recorder)
     with recorder.phase("warmup"):
-        _warm_up(job, recorder)
+        unsteady = _warm_up(job, order.measurement.warmup_max_s, recorder)
     passes = _Passes()
     with recorder.phase(INFERENCE):
         _measure(job, passes, order.measurement.min_window_s, recorder)
@@ -63,6 +59,7 @@ def run(order: TrialOrder, recorder: Recorder) -> Findings:
         work_units=float(passes.done * len(job.images)),
         images=passes.done * len(job.images),
         passes=passes.done,
+        unsteady=unsteady,
         batch_latencies_s=tuple(each.latency_s for each in passes.full_batches()),
         columns={
             **job.columns,
@@ -194,26 +191,18 @@ def _subset(data: DetectionDataset, images: Value | None) -> DetectionDataset:
         raise WorkloadError(f"workload.images: {error}") from error
 
 
-def _warm_up(job: _Job, recorder: Recorder) -> None:
-    """Run batches until their time is steady (see `steady`), at most `WARM_UP_MAX_S`."""
-    times: list[float] = []
-    batch = job.images[: job.batch]
-    while not (recorder.elapsed_s() >= WARM_UP_MIN_S and steady(times)):
-        if recorder.elapsed_s() >= WARM_UP_MAX_S:
-            recorder.flag(f"warm-up: batch times were not steady within {WARM_UP_MAX_S:g} s")
-            return
+def _warm_up(job: _Job, max_s: float, recorder: Recorder) -> str | None:
+    """Run batches until the machine is steady; what still changes where it is not after `max_s`."""
+    warm_up, batch = WarmUp(max_s), job.images[: job.batch]
+    while not warm_up.over(recorder.elapsed_s()):
         begin = time.perf_counter()
         job.detector.detect(batch)
-        times.append(time.perf_counter() - begin)
-        recorder.progress(min(1.0, recorder.elapsed_s() / WARM_UP_MIN_S))
-
-
-def steady(times: list[float], within: float = STEADY_WITHIN) -> bool:
-    """Whether the last three times and the three before have medians within a share of each other."""
-    if len(times) < 6:
-        return False
-    before, after = sorted(times[-6:-3])[1], sorted(times[-3:])[1]
-    return abs(after - before) <= within * max(before, after)
+        warm_up.batch(time.perf_counter() - begin)
+        at_s = recorder.elapsed_s()
+        if warm_up.due(at_s):
+            warm_up.sample(at_s, recorder.temperature_c())
+        recorder.progress(min(1.0, at_s / max_s))
+    return warm_up.unsteady()
 
 
 def _measure(job: _Job, passes: _Passes, min_window_s: float, recorder: Recorder) -> None:

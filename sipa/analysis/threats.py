@@ -4,7 +4,7 @@ A rule speaks only where its condition holds in these rows; the list is never a 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -36,7 +36,7 @@ class Threat:
 
 def threats(facts: SweepFacts, summary: SweepSummary) -> tuple[Threat, ...]:
     """Every threat that these rows show, the gravest first."""
-    rules = (_energy, _repetitions, _rows, _machine, _order, _flags, _drift, _accuracy, _scope)
+    rules = (_energy, _gates, _repetitions, _rows, _machine, _order, _flags, _drift, _accuracy, _scope)
     return tuple(threat for rule in rules for threat in rule(facts, summary))
 
 
@@ -60,6 +60,47 @@ def _energy(facts: SweepFacts, _: SweepSummary) -> Iterator[Threat]:
         )
     if not roles & {Role.ENERGY, Role.ESTIMATE}:
         yield Threat(what="No energy", why="No row has an energy. These rows carry no conclusion about energy.")
+
+
+_GATES = {
+    "energy filter": Threat(
+        what="Energy counters are noised on purpose",
+        why="The processor adds noise to its energy counters while SGX is on. Short windows and small differences say "
+        "little. Switch SGX off in the firmware.",
+    ),
+    "cross-check": Threat(
+        what="Meters disagree",
+        why="powercap and perf read one register; where they differ, one of them was read wrongly or missed a wrap. Do "
+        "not use these rows before it is known which.",
+    ),
+    "node power": Threat(
+        what="RAPL is not below the node’s power",
+        why="The BMC’s power of the whole node, right after the window and averaged over seconds, should be above that "
+        "of packages and DRAM. Either is wrong, or the window was too short for the BMC.",
+    ),
+    "cool-down": Threat(
+        what="Trials began on a warm node",
+        why="A warm processor leaks more, so a trial pays for the heat of the one before. Raise "
+        "measurement.cooldown_timeout_s; randomised blocks spread what is left over the treatments.",
+    ),
+    "warm-up": Threat(
+        what="Measured before the machine was steady",
+        why="Throughput or temperature still changed when the window began. Raise measurement.warmup_max_s.",
+    ),
+    "power limit": Threat(
+        what="At the power limit",
+        why="The packages reached their power limit (PL1 or PL2), which is normal under full load: the frequency, and "
+        "with it time and energy, is then what the firmware’s limit leaves; another limit would give other numbers.",
+    ),
+}
+"""Gates by the name of their flag: what they say in a report, the gravest first."""
+
+
+def _gates(facts: SweepFacts, _: SweepSummary) -> Iterator[Threat]:
+    flags = flag_counts(facts.trials[facts.trials["flags"].map(len) > 0])
+    for name, threat in _GATES.items():
+        if count := flags.get(name):
+            yield replace(threat, what=f"{threat.what} ({count} row{'s' if count > 1 else ''})")
 
 
 def _watts(trials: pd.DataFrame) -> str:

@@ -4,25 +4,33 @@
         ...
     window.total_j, window.by_domain
 
-All counters are read under one lock in one process, so a value and its count of wraps can never disagree.
+All counters are read under one lock in one process, so a value and its count of wraps can never disagree. Where a
+check runs along, the source's reads lie next to the work and the check's outside of them.
 """
 
+import math
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+from sipa.energy.channel import Channel
+from sipa.energy.crosscheck import checked
 from sipa.energy.power_model import PowerModel
-from sipa.energy.readings import Domain, Mark, advance
-from sipa.energy.selection import Clock, first_usable
+from sipa.energy.readings import Domain, Mark, suspended_s
+from sipa.energy.selection import Clock, choose
 from sipa.energy.source import MeterKind
+from sipa.energy.suspension import asleep_ns
+from sipa.energy.suspension import boot_clock as system_boot_clock
+from sipa.energy.trace import MAX_MARKS, PowerSample, power_samples
 from sipa.energy.window import EnergyWindow, energies_between
-from sipa.errors import MeterError
+from sipa.errors import MeterError, UsageError
 
 MAX_GUARD_S = 60.0
 """Longest pause between two reads, also of counters that wrap later; the perf PMU needs it above 200 W."""
@@ -36,13 +44,15 @@ class Token:
 
     Attributes:
         name: of the window.
-        mark: every counter at its beginning.
+        mark: every counter of the source at its beginning.
         meter: number of the meter that made it.
+        checks: every counter of each check at its beginning.
     """
 
     name: str
     mark: Mark
     meter: int
+    checks: tuple[Mark, ...] = ()
 
 
 class EnergyMeter:
@@ -53,19 +63,25 @@ class EnergyMeter:
     descriptors and a thread of its own, from its first use on.
 
     Args:
-        sources: names of `MeterKind` in order of preference, the first usable one wins; None: any that
-            measures. The model is used only where it is named.
+        sources: names of `MeterKind` in order of preference, the first usable one wins, and every other counter
+            (powercap, perf) that is named and usable runs along as a check; None: any one that measures. The
+            model is used only where it is named.
         root: where `sys` and `proc` are.
         clock: monotonic nanoseconds.
+        boot_clock: the same with time in suspend; None: the system's where `clock` is the system's, else suspends
+            are not seen.
         model: declared watts, for the model.
+        trace_s: read at least that often and keep what was read, for `trace`.
 
     Attributes:
         kind: the source in use.
         domains: its counters; empty for the model.
-        passed_over: why each source that was preferred to it is not used.
+        checks: the sources that run along.
+        passed_over: why each other one that was named is not used.
 
     Raises:
         MeterError: a name is unknown, or no source is usable: why not, with the cure.
+        UsageError: `trace_s` is not a positive number.
     """
 
     def __init__(
@@ -74,18 +90,31 @@ class EnergyMeter:
         *,
         root: Path = Path("/"),
         clock: Clock = time.monotonic_ns,
+        boot_clock: Clock | None = None,
         model: PowerModel | None = None,
+        trace_s: float | None = None,
     ) -> None:
-        self._source, self.passed_over = first_usable(sources, root, clock, model)
-        self.kind: MeterKind = self._source.kind
-        self.domains: tuple[Domain, ...] = self._source.domains
+        if trace_s is not None and not 0 < trace_s < math.inf:
+            raise UsageError(f"trace_s must be a positive number of seconds, got {trace_s}")
+        choice = choose(sources, Path(root), clock, model)
+        self._source, *checks = self._channels = tuple(map(Channel, (choice.source, *choice.checks)))
+        self._checks = tuple(checks)
+        self.kind: MeterKind = choice.source.kind
+        self.domains: tuple[Domain, ...] = choice.source.domains
+        self.checks: tuple[MeterKind, ...] = tuple(check.kind for check in self._checks)
+        self.passed_over = choice.passed_over
         self._model = model if self.kind is MeterKind.MODEL else None
+        self._clock = clock
+        self._boot_clock = system_boot_clock if boot_clock is None and clock is time.monotonic_ns else boot_clock
+        self._trace_s = trace_s
+        self._trace: deque[Mark] = deque(maxlen=MAX_MARKS)
+        domains = [domain for channel in self._channels for domain in channel.domains]
+        self._guard_s = min(guard_interval_s(domains), trace_s or MAX_GUARD_S) if domains else None
         self._number = next(_NUMBERS)
-        self._mark: Mark | None = None
         self._closed = False
         self._renew()
         with self._lock:
-            self._take()
+            self._take(self._channels)
         _METERS.add(self)
 
     def begin(self, name: str = "window") -> Token:
@@ -95,7 +124,8 @@ class EnergyMeter:
             MeterError: the meter is closed.
         """
         with self._lock:
-            return Token(name=name, mark=self._take(), meter=self._number)
+            *checks, mark = self._take((*self._checks, self._source))
+        return Token(name=name, mark=mark, meter=self._number, checks=tuple(checks))
 
     def end(self, token: Token) -> EnergyWindow:
         """Energy since `begin`. The token stays valid: later calls give longer windows.
@@ -106,26 +136,51 @@ class EnergyMeter:
         if token.meter != self._number:
             raise MeterError(f"window {token.name!r} was begun on another meter")
         with self._lock:
-            mark = self._take()
-        return self._between(token, mark)
+            mark, *checks = self._take(self._channels)
+        return self._between(token, mark, checks)
 
     def window(self, name: str = "window") -> "Window":
         """A window over a `with` block: its numbers are there once the block has ended, by an error too."""
         return Window(self, name)
 
     def poll(self) -> None:
-        """Read the counters now; the guard thread does, and nobody else needs to.
+        """Read the counters now: nobody needs to, because the guard thread does, and nobody does harm by it.
 
-        Every mark passes here or through a window: a power trace is the differences of successive ones.
+        Energy stays known as long as two reads are no further apart than `Domain.max_gap_ns`, whoever makes them.
+        Where the meter keeps a trace, each poll is one mark of it. On a closed meter it does nothing.
         """
         with self._lock:
-            if not self._closed:
-                self._take()
+            if self._closed:
+                return
+            mark, *_ = self._take(self._channels)
+            if self._trace_s is not None:
+                self._trace.append(mark)
+
+    def trace(self, window: "EnergyWindow | Window") -> tuple[PowerSample, ...]:
+        """Power of every domain of the source over a window of this meter, in order of time.
+
+        The guard thread reads every `trace_s` seconds; the window's own reads are the outer edges, and an interval
+        shorter than half of that is joined to its neighbour. The last 86,400 reads are kept, which is a day at 1 Hz.
+
+        Args:
+            window: one of this meter, which has ended.
+
+        Raises:
+            MeterError: the meter was made without `trace_s`, or the window is not one of its own.
+        """
+        energy = window.energy if isinstance(window, Window) else window
+        if self._trace_s is None:
+            raise MeterError("this meter keeps no trace. Cure: EnergyMeter(trace_s=1.0)")
+        if energy.edges is None or set(energy.by_domain) != {domain.id for domain in self.domains}:
+            raise MeterError(f"window {energy.name!r} was not measured by this meter")
+        with self._lock:
+            marks = list(self._trace)
+        return power_samples(self.domains, energy.edges, marks, self._trace_s)
 
     def after_fork(self) -> None:
         """In the child of a fork: let the parent's descriptors go at once, take own ones at the next use."""
         if not self._closed:
-            self._source.close()
+            self._release()
         self._renew()
 
     def close(self) -> None:
@@ -135,7 +190,7 @@ class EnergyMeter:
                 return
             self._closed = True
             self._stop.set()
-            self._source.close()
+            self._release()
             guard = self._guard
         if guard is not None and guard is not threading.current_thread():
             guard.join()
@@ -148,33 +203,44 @@ class EnergyMeter:
 
     def __del__(self) -> None:
         # No lock here: a garbage collection may run this in any thread, and the guard ends without its meter.
-        if hasattr(self, "_source"):
-            self._source.close()
+        if hasattr(self, "_channels"):
+            self._release()
 
     def __repr__(self) -> str:
         domains = ", ".join(domain.id for domain in self.domains)
-        return f"<EnergyMeter {self.kind}{': ' if domains else ''}{domains}>"
+        checks = f", checked by {', '.join(self.checks)}" if self.checks else ""
+        return f"<EnergyMeter {self.kind}{': ' if domains else ''}{domains}{checks}>"
 
-    def _take(self) -> Mark:
-        """One more reading of every counter; the caller holds the lock."""
+    def _take(self, channels: Iterable[Channel]) -> list[Mark]:
+        """One more reading of every counter, in the order of the channels; the caller holds the lock."""
         if self._closed:
             raise MeterError("the meter is closed: open a new one")
         if not self._started:
             self._start()
-        self._mark = advance(self.domains, self._mark, self._source.read())
-        return self._mark
+        asleep = None if self._boot_clock is None else asleep_ns(self._clock, self._boot_clock)
+        return [channel.take(asleep) for channel in channels]
 
-    def _between(self, token: Token, mark: Mark) -> EnergyWindow:
+    def _between(self, token: Token, mark: Mark, checks: Sequence[Mark]) -> EnergyWindow:
         window = EnergyWindow(
             name=token.name,
             source=self.kind,
             begin_ns=token.mark.end_ns,
             end_ns=mark.begin_ns,
             by_domain=energies_between(self.domains, token.mark, mark),
+            edges=(token.mark, mark),
         )
+        if self._checks:
+            marks = zip(self._checks, token.checks, checks, strict=True)
+            window = replace(window, checks=tuple(checked(window, each.kind, each.domains, *at) for each, *at in marks))
         if self._model is None or token.mark.cpu is None or mark.cpu is None:
             return window
-        return replace(window, estimate=self._model.estimate(token.mark.cpu, mark.cpu, window.duration_s))
+        asleep_s = suspended_s(token.mark, mark)
+        return replace(window, estimate=self._model.estimate(token.mark.cpu, mark.cpu, window.duration_s, asleep_s))
+
+    def _release(self) -> None:
+        """Close the descriptors of every source."""
+        for channel in self._channels:
+            channel.source.close()
 
     def _renew(self) -> None:
         """What a process cannot inherit: a lock that another thread may hold, and a thread."""
@@ -185,12 +251,12 @@ class EnergyMeter:
 
     def _start(self) -> None:
         """Open what a fork closed, and start the guard where there is a counter that can wrap."""
-        self._source.open()
-        if self.domains:
-            interval_s = guard_interval_s(self.domains)
+        for channel in self._channels:
+            channel.source.open()
+        if self._guard_s is not None:
             self._guard = threading.Thread(
                 target=_guard,
-                args=(weakref.ref(self), self._stop, interval_s),
+                args=(weakref.ref(self), self._stop, self._guard_s),
                 name="energy-guard",
                 daemon=True,
             )

@@ -58,15 +58,19 @@ class PowerModel:
                 f"got idle_w={self.idle_w}, max_w={self.max_w}"
             )
 
-    def estimate(self, begin: CpuTimes, end: CpuTimes, duration_s: float) -> Estimate:
-        """Energy between two instants.
+    def estimate(self, begin: CpuTimes, end: CpuTimes, duration_s: float, asleep_s: float = 0.0) -> Estimate:
+        """Energy between two instants; none if the host was suspended, of which the model knows nothing.
 
         Args:
             begin: CPU times when the window began.
             end: CPU times when it ended.
             duration_s: length of the window.
+            asleep_s: time in suspend within it, which no clock or CPU time counts.
         """
         utilisation = utilisation_between(begin, end)
+        reason = "the window is shorter than a clock tick of /proc/stat" if utilisation is None else None
+        if asleep_s:
+            utilisation, reason = None, f"the host was suspended for {asleep_s:.5g} s. Cure: measure again"
         power_w = None if utilisation is None else self.idle_w + utilisation * (self.max_w - self.idle_w)
         return Estimate(
             energy_j=None if power_w is None else power_w * duration_s,
@@ -74,7 +78,7 @@ class PowerModel:
             utilisation=utilisation,
             idle_w=self.idle_w,
             max_w=self.max_w,
-            reason="the window is shorter than a clock tick of /proc/stat" if utilisation is None else None,
+            reason=reason,
         )
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sipa.energy.counter_error import CounterError, by_cause
 from sipa.energy.readings import Domain, DomainKind, Reading
 from sipa.energy.source import MeterKind
 from sipa.energy.zones import CLASS_FOLDER, Zone, find_zones
@@ -35,6 +36,8 @@ GROUP_CURE = (
 MODULE_CURE = "sudo modprobe intel_rapl_msr"
 """The command that makes the counters appear."""
 
+_RELOAD = f"Cure: sudo modprobe -r intel_rapl_msr && {MODULE_CURE}, then open the meter again"
+
 PEAK_FACTOR = 2
 """How far power may exceed the largest declared limit: the kernel takes peak power (PL4) as twice PL2."""
 
@@ -51,7 +54,7 @@ _CAUSES = {
     errno.EACCES: f"permission denied: only root may read it (PLATYPUS, CVE-2020-8694). Cure: {GROUP_CURE}",
     errno.ENOENT: f"the zone is gone or incomplete. Cure: {MODULE_CURE}, then open the meter again",
     errno.ENODEV: f"the zone has vanished (driver unloaded?). Cure: {MODULE_CURE}, then open the meter again",
-    errno.EIO: "input/output error: the kernel cannot read the register. Cure: see dmesg",
+    errno.EIO: "input/output error: the kernel cannot read the register. Cure: see dmesg, then open the meter again",
 }
 
 
@@ -81,7 +84,7 @@ class PowercapSource:
         domains, problems = self._open_all(zones)
         if needed := [problem for problem in problems if problem.needed]:
             self.close()
-            raise MeterError(_by_cause(needed))
+            raise MeterError(by_cause(needed))
         self.domains = domains
         self.ignored = (*ignored, *map(str, problems))
 
@@ -119,17 +122,17 @@ class PowercapSource:
         while self._files:
             os.close(self._files.popitem()[1])
 
-    def _open_all(self, zones: list[Zone]) -> tuple[tuple[Domain, ...], list["_CounterError"]]:
+    def _open_all(self, zones: list[Zone]) -> tuple[tuple[Domain, ...], list[CounterError]]:
         """Open every zone; what is wrong with those that cannot be used."""
         domains: dict[str, Domain] = {}
-        problems: list[_CounterError] = []
+        problems: list[CounterError] = []
         for zone in zones:
             try:
                 domain = _domain(zone)
                 if twin := domains.get(domain.id):
-                    raise _CounterError(domain.path, f"has the same name as {twin.path}: one repeats it?", zone.kind)
+                    raise CounterError(domain.path, f"has the same name as {twin.path}. {_RELOAD}", zone.kind)
                 self._open(domain)
-            except _CounterError as problem:
+            except CounterError as problem:
                 problems.append(problem)
             else:
                 domains[domain.id] = domain
@@ -140,49 +143,34 @@ class PowercapSource:
         try:
             descriptor = os.open(domain.path, os.O_RDONLY)
         except OSError as error:
-            raise _CounterError(domain.path, _cause(error), domain.kind) from error
+            raise CounterError(domain.path, _cause(error), domain.kind) from error
         value = _value(_pread(descriptor))
         if isinstance(value, str):
             os.close(descriptor)
-            raise _CounterError(domain.path, value, domain.kind)
+            raise CounterError(domain.path, value, domain.kind)
         self._files[domain.id] = descriptor
-
-
-class _CounterError(MeterError):
-    """One counter that cannot be used."""
-
-    def __init__(self, path: str, cause: str, kind: DomainKind) -> None:
-        super().__init__(f"{path}: {cause}")
-        self.path = path
-        self.cause = cause
-        self.needed = kind.counted
-
-
-def _by_cause(problems: list[_CounterError]) -> str:
-    """One line a cause: four counters that lack the same permission need one cure."""
-    paths: dict[str, list[str]] = {}
-    for problem in problems:
-        paths.setdefault(problem.cause, []).append(problem.path)
-    return "\n".join(f"{', '.join(files)}: {cause}" for cause, files in paths.items())
 
 
 def _domain(zone: Zone) -> Domain:
     path = zone.folder / "max_energy_range_uj"
     range_uj = _number(path)
     if range_uj is None or range_uj <= 0:
-        raise _CounterError(str(path), "shows no range, without which wraps cannot be counted", zone.kind)
+        raise CounterError(str(path), f"shows no range, without which wraps cannot be counted. {_RELOAD}", zone.kind)
     return Domain(
         id=zone.id,
         kind=zone.kind,
         package=zone.package,
         range_uj=range_uj,
-        max_power_w=_max_power_w(zone),
+        max_power_w=max_power_w(zone),
         path=str(zone.folder / "energy_uj"),
     )
 
 
-def _max_power_w(zone: Zone) -> float:
-    """What no reading can exceed: the largest limit that the zone declares, with a margin, or a fallback."""
+def max_power_w(zone: Zone) -> float:
+    """What no reading can exceed: the largest limit that the zone declares, with a margin, or a fallback.
+
+    Limits stay readable for everybody: only the counters themselves are closed.
+    """
     declared = [
         power_uw
         for constraint in zone.folder.glob("constraint_*_max_power_uw")
@@ -225,12 +213,12 @@ def _value(content: bytes | OSError) -> int | str:
         return _cause(content)
     digits, newline, _ = content.partition(b"\n")
     if not newline or not digits.isdigit():
-        return f"holds {content[:32]!r} instead of a number and a newline: empty or cut off"
+        return f"holds {content[:32]!r} instead of a number and a newline: empty or cut off. {_RELOAD}"
     return int(digits)
 
 
 def _cause(error: OSError) -> str:
-    return _CAUSES.get(error.errno or 0, str(error.strerror or error))
+    return _CAUSES.get(error.errno or 0, f"{error.strerror or error}. Cure: see dmesg, then open the meter again")
 
 
 def _no_package(root: Path, ignored: list[str]) -> str:

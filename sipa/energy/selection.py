@@ -1,13 +1,16 @@
 """Which energy source is used: the first usable one of those that were asked for, never silently another.
 
-An estimate is made only where the model is named; a misspelt name is an error even if the next one would do.
+Other counters that were named run along as a check. An estimate is made only where the model is named and no counter
+before it can be used; a misspelt name is an error even if the next one would do.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+from sipa.energy.perf_event import PerfSource
 from sipa.energy.power_model import ModelSource, PowerModel
 from sipa.energy.powercap import PowercapSource
 from sipa.energy.source import MeterKind, Source
@@ -21,27 +24,45 @@ Clock = Callable[[], int]
 """Monotonic nanoseconds."""
 
 
-def first_usable(
-    names: Sequence[str] | None, root: Path, clock: Clock, model: PowerModel | None
-) -> tuple[Source, tuple[str, ...]]:
-    """The first source that opens, and why those before it did not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The sources of a meter.
+
+    Attributes:
+        source: the one that is used.
+        checks: counters that run along in the same windows.
+        passed_over: why each other one that was named is not used.
+    """
+
+    source: Source
+    checks: tuple[Source, ...]
+    passed_over: tuple[str, ...]
+
+
+def choose(names: Sequence[str] | None, root: Path, clock: Clock, model: PowerModel | None) -> Choice:
+    """The first source that opens, every other named counter that does, and why the rest did not.
 
     Args:
-        names: of `MeterKind`, in order of preference; None: `MEASURED`.
+        names: of `MeterKind`, in order of preference; None: the first of `MEASURED`, without a check.
         root: where `sys` and `proc` are.
-        clock: for the source.
+        clock: for the sources.
         model: declared watts, for the model.
 
     Raises:
         MeterError: a name is unknown, or no source is usable: why not, with the cure.
     """
     kinds = _kinds(names)
+    opened: list[Source] = []
     reasons: list[str] = []
     for kind in kinds:
+        if opened and (names is None or kind not in MEASURED):
+            continue
         try:
-            return _open(kind, root, clock, model), tuple(reasons)
+            opened.append(_open(kind, root, clock, model))
         except MeterError as error:
             reasons.append(f"{kind}: {error}")
+    if opened:
+        return Choice(source=opened[0], checks=tuple(opened[1:]), passed_over=tuple(reasons))
     if MeterKind.MODEL not in kinds:
         reasons.append(
             "An estimate is made only where 'model' is named, with the watts of this machine. In a sweep file: "
@@ -70,12 +91,14 @@ def _kinds(names: Sequence[str] | None) -> tuple[MeterKind, ...]:
     """The sources asked for; a misspelt one must not let the next, perhaps an estimate, win unnoticed."""
     if names is None:
         return MEASURED
+    if not isinstance(names, Iterable):
+        raise MeterError(f"sources must be names of meters, such as ['powercap', 'perf'], but is {names!r}")
     asked = (names,) if isinstance(names, str) else tuple(names)
     if not asked:
         raise MeterError("no energy meter was named")
     if unknown := [name for name in asked if name not in list(MeterKind)]:
         raise MeterError(f"unknown meter {', '.join(map(repr, unknown))}: there are {', '.join(MeterKind)}")
-    return tuple(map(MeterKind, asked))
+    return tuple(dict.fromkeys(map(MeterKind, asked)))
 
 
 def _open(kind: MeterKind, root: Path, clock: Clock, model: PowerModel | None) -> Source:
@@ -83,7 +106,7 @@ def _open(kind: MeterKind, root: Path, clock: Clock, model: PowerModel | None) -
         case MeterKind.POWERCAP:
             return PowercapSource(root, clock)
         case MeterKind.PERF:
-            raise MeterError("the perf meter is not available in this version")
+            return PerfSource(root, clock)
         case MeterKind.MODEL:
             if model is None:
                 raise MeterError("needs the watts of this machine: model=PowerModel(idle_w=..., max_w=...)")

@@ -3,7 +3,7 @@
 None is never 0: a total with an unavailable part is unavailable, and an estimate is no part of any total.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -36,6 +36,8 @@ class Flag(StrEnum):
     """The window is so short that the counter's update period matters."""
     READ_FAILED = "read-failed"
     """A read inside the window failed; the reads around it were close enough to lose nothing."""
+    CROSS_CHECK = "cross-check"
+    """Another source that read the same counters in the same window says something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,31 @@ class DomainEnergy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedEnergy:
+    """What another source says of the same window: a check of the arithmetic, because both read one register.
+
+    Attributes:
+        source: the other source.
+        by_domain: every domain of that source.
+        disagreements: one line for each domain of which the two say different things (`crosscheck`).
+    """
+
+    source: MeterKind
+    by_domain: dict[str, DomainEnergy]
+    disagreements: tuple[str, ...] = ()
+
+    @property
+    def package_j(self) -> float | None:
+        """Energy of all CPU packages."""
+        return sum_j(counted(self.by_domain, DomainKind.PACKAGE))
+
+    @property
+    def dram_j(self) -> float | None:
+        """Energy of all DRAM domains; None also where there is no such counter."""
+        return sum_j(counted(self.by_domain, DomainKind.DRAM))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyWindow:
     """Energy between two instants.
 
@@ -72,6 +99,8 @@ class EnergyWindow:
         end_ns: monotonic time at which the work had ended: the counters were about to be read.
         by_domain: every domain of the source, summed or not; empty for an estimate.
         estimate: of the model meter only.
+        checks: the same window by every other source that ran along.
+        edges: the marks it lies between, from which `EnergyMeter.trace` starts.
     """
 
     name: str
@@ -80,6 +109,8 @@ class EnergyWindow:
     end_ns: int
     by_domain: dict[str, DomainEnergy] = field(default_factory=dict)
     estimate: Estimate | None = None
+    checks: tuple[CheckedEnergy, ...] = ()
+    edges: tuple[Mark, Mark] | None = field(default=None, repr=False, compare=False)
 
     @property
     def duration_s(self) -> float:
@@ -105,6 +136,21 @@ class EnergyWindow:
     def total_j(self) -> float | None:
         """Energy of the domains in `summed`: packages and DRAM, where there is such a counter."""
         return sum_j(self.parts())
+
+    @property
+    def package_uncertainty_j(self) -> float | None:
+        """Bound of the counting error of `package_j`."""
+        return sum_uncertainty_j(self.parts(DomainKind.PACKAGE))
+
+    @property
+    def dram_uncertainty_j(self) -> float | None:
+        """Bound of the counting error of `dram_j`."""
+        return sum_uncertainty_j(self.parts(DomainKind.DRAM))
+
+    @property
+    def total_uncertainty_j(self) -> float | None:
+        """Bound of the counting error of `total_j`: one count, one update and the read-out at each end."""
+        return sum_uncertainty_j(self.parts())
 
     @property
     def power_w(self) -> float | None:
@@ -135,33 +181,47 @@ class EnergyWindow:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """Flags of what is summed."""
-        return tuple(sorted({flag for each in self.parts() for flag in each.flags}))
+        """Flags of what is summed, and whether a check disagrees."""
+        found = {flag for each in self.parts() for flag in each.flags}
+        return tuple(sorted(found | {Flag.CROSS_CHECK} if self.disagreements else found))
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """What the checks disagree with, one line a domain."""
+        return tuple(text for check in self.checks for text in check.disagreements)
 
     @property
     def reason(self) -> str | None:
-        """Why something is unavailable or implausible, one line a cause; None if nothing is."""
+        """Why something is unavailable, implausible or disagreed with, one line a cause; None if nothing is."""
         reasons = [each.reason for each in self.parts() if each.reason]
         if self.estimate and self.estimate.reason:
             reasons.append(self.estimate.reason)
-        return "\n".join(reasons) or None
+        return "\n".join([*reasons, *self.disagreements]) or None
 
     def parts(self, kind: DomainKind | None = None, package: int | None = None) -> tuple[DomainEnergy, ...]:
         """The domains that totals include, of one kind and one package (socket) if given.
 
         `sum_j` and `sum_uncertainty_j` add them up: `sum_j(window.parts(DomainKind.PACKAGE, 0))` is socket 0.
         """
-        return tuple(
-            each
-            for each in self.by_domain.values()
-            if each.domain.counted and kind in (None, each.domain.kind) and package in (None, each.domain.package)
-        )
+        return counted(self.by_domain, kind, package)
 
     def __str__(self) -> str:
         if self.estimate:
             return f"{self.name}: {_joules(self.estimated_j)} ESTIMATED in {self.duration_s:.3f} s"
-        parts = ", ".join(f"{each.domain.id} {_joules(each.joules)}" for each in self.parts())
-        return f"{self.name}: {_joules(self.total_j)} in {self.duration_s:.3f} s ({parts})"
+        summed = ", ".join(f"{each.domain.id} {_joules(each.joules)}" for each in self.parts())
+        wrong = "; ".join(f"{check.source} DISAGREES" for check in self.checks if check.disagreements)
+        return f"{self.name}: {_joules(self.total_j)} in {self.duration_s:.3f} s ({summed}){wrong and '; '}{wrong}"
+
+
+def counted(
+    by_domain: Mapping[str, DomainEnergy], kind: DomainKind | None = None, package: int | None = None
+) -> tuple[DomainEnergy, ...]:
+    """The domains that totals include, of one kind and one package (socket) if given."""
+    return tuple(
+        each
+        for each in by_domain.values()
+        if each.domain.counted and kind in (None, each.domain.kind) and package in (None, each.domain.package)
+    )
 
 
 def sum_j(energies: Iterable[DomainEnergy]) -> float | None:
@@ -185,17 +245,28 @@ def energies_between(domains: Sequence[Domain], begin: Mark, end: Mark) -> dict[
     return {domain.id: _between(domain, begin, end) for domain in domains}
 
 
-def uncertainty_nj(domain: Domain, begin: Mark, end: Mark, power_w: float) -> float:
-    """Bound of the counting error: one count and the power of one update period and one read at each end.
+def uncertainty_nj(domain: Domain, begin: Mark, end: Mark) -> float:
+    """Bound of the counting error: at each end one step, and the maximum power for one update period and one read.
+
+    The maximum and not the window's mean, because a window may be busy at its edges only.
 
     Args:
         domain: the counter.
         begin: the window's first mark.
         end: its last.
-        power_w: power at the edges.
     """
     blur_ns = 2 * domain.update_ns + (begin.end_ns - begin.begin_ns) + (end.end_ns - end.begin_ns)
-    return 2 * domain.count_nj + power_w * blur_ns
+    return 2 * domain.step_nj + domain.max_power_w * blur_ns
+
+
+def is_short(domain: Domain, duration_ns: int) -> bool:
+    """Whether a window is so short that the counter's update period matters."""
+    return duration_ns < SHORT_UPDATES * domain.update_ns
+
+
+def edge_power_w(domain: Domain, energy_nj: float, duration_ns: int) -> float:
+    """Power to reckon with at the edges of a window: the mean, or the maximum where the window is short."""
+    return domain.max_power_w if is_short(domain, duration_ns) else energy_nj / duration_ns
 
 
 def _between(domain: Domain, begin: Mark, end: Mark) -> DomainEnergy:
@@ -203,14 +274,14 @@ def _between(domain: Domain, begin: Mark, end: Mark) -> DomainEnergy:
     if reason := _unknown(first, last):
         return DomainEnergy(domain=domain, joules=None, quality=Quality.UNAVAILABLE, reason=reason)
     advance_nj, duration_ns = energy_nj(domain, first, last), end.begin_ns - begin.end_ns
-    if domain.counted and advance_nj <= domain.count_nj and duration_ns >= STALLED_NS:
+    if domain.counted and advance_nj <= domain.step_nj and duration_ns >= STALLED_NS:
         reason = (
-            f"{domain.path}: stood still for {duration_ns / 1e9:.3g} s: it does not count "
-            f"(a virtual machine that shows a constant, or a driver that was unloaded)"
+            f"{domain.path}: stood still for {duration_ns / 1e9:.5g} s: it does not count "
+            f"(a virtual machine that shows a constant, or a driver that was unloaded). Cure: measure on bare metal, "
+            f"or load the driver again and open the meter again"
         )
         return DomainEnergy(domain=domain, joules=None, quality=Quality.UNAVAILABLE, reason=reason)
-    short = duration_ns < SHORT_UPDATES * domain.update_ns
-    edge_power_w = domain.max_power_w if short else advance_nj / duration_ns
+    short = is_short(domain, duration_ns)
     implausible = last.implausible > first.implausible
     return DomainEnergy(
         domain=domain,
@@ -219,7 +290,7 @@ def _between(domain: Domain, begin: Mark, end: Mark) -> DomainEnergy:
         wraps=last.wraps - first.wraps,
         reason=last.implausible_reason if implausible else None,
         flags=_flags(implausible=implausible, short=short, read_failed=last.failures > first.failures),
-        uncertainty_j=uncertainty_nj(domain, begin, end, edge_power_w) / 1e9,
+        uncertainty_j=uncertainty_nj(domain, begin, end) / 1e9,
     )
 
 

@@ -40,9 +40,13 @@ class Zone:
     @property
     def id(self) -> str:
         """Short name: `pkg0`, `dram1`, `pkg0die1`, `psys`."""
-        package = "" if self.package is None else self.package
-        die = "" if self.die is None else f"die{self.die}"
-        return f"{_SHORT.get(self.kind, self.kind)}{package}{die}"
+        return domain_id(self.kind, self.package, self.die)
+
+
+def domain_id(kind: DomainKind, package: int | None, die: int | None = None) -> str:
+    """The name of a counter, which is the same by whatever source it is read: `pkg0`, `dram1`, `pkg0die1`, `psys`."""
+    socket = "" if package is None else package
+    return f"{_SHORT.get(kind, kind)}{socket}{'' if die is None else f'die{die}'}"
 
 
 def find_zones(root: Path) -> tuple[list[Zone], list[str]]:
@@ -103,7 +107,7 @@ def _without_mirrors(zones: list[Zone], ignored: list[str], root: Path) -> list[
     On AMD and Hygon the package counter belongs to the socket, on Intel to the die (`rapl_pmu_is_pkg_scope`
     in the kernel's arch/x86/events/rapl.c; codecarbon issue 1274). Equal values prove nothing.
     """
-    if all(zone.die is None for zone in zones) or _vendor(root) not in ("AuthenticAMD", "HygonGenuine"):
+    if all(zone.die is None for zone in zones) or not counts_per_package(root):
         return zones
     first: dict[tuple[DomainKind, int | None], Zone] = {}
     for zone in zones:
@@ -111,6 +115,15 @@ def _without_mirrors(zones: list[Zone], ignored: list[str], root: Path) -> list[
         if twin is not zone:
             ignored.append(f"{zone.folder}: shows the counter of {twin.id} once more (AMD counts per socket)")
     return list(first.values())
+
+
+def counts_per_package(root: Path) -> bool:
+    """Whether the dies of a package share one counter, as on AMD and Hygon.
+
+    Args:
+        root: where `proc` is.
+    """
+    return _vendor(root) in ("AuthenticAMD", "HygonGenuine")
 
 
 def _vendor(root: Path) -> str | None:

@@ -5,16 +5,19 @@ trials of a slow treatment differ by more seconds than those of a fast one.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
 from sipa.plan.observed import AnyRow, trial_seconds
-from sipa.spec.model import MeasurementSpec
+from sipa.spec.model import MeasurementSpec, Meter
 
-ASSUMED_OVERHEAD_S = 10.0
-"""Assumed for starting a process, loading, warming up and scoring while no trial of the sweep has run yet."""
+ASSUMED_OVERHEAD_S = 15.0
+"""Assumed for starting a process, loading, warming up and scoring while no trial of the sweep has run yet.
+
+Five of them are the time for which the warm-up watches the temperature.
+"""
 
 
 class Basis(StrEnum):
@@ -30,7 +33,7 @@ class Duration:
     """The forecast of one trial of a treatment.
 
     Attributes:
-        seconds: idle window and process.
+        seconds: cool-down, idle window and process.
         basis: where it comes from.
         rows: how many earlier rows of the treatment it rests on.
     """
@@ -109,7 +112,21 @@ def _guess(
         f"shortest window ({measurement.min_window_s:g} s) and {ASSUMED_OVERHEAD_S:g} s to start, load, "
         "warm up and score"
     )
-    return seconds, Basis.ASSUMED, (assumption,) if missing else ()
+    return seconds, Basis.ASSUMED, (assumption, *_besides(measurement)) if missing else ()
+
+
+def _besides(measurement: MeasurementSpec) -> Iterator[str]:
+    """What takes time too and cannot be known before the first trial."""
+    if measurement.cooldown_timeout_s > 0:
+        yield (
+            f"no wait for the node to cool down; it may take up to {measurement.cooldown_timeout_s:g} s a trial where "
+            "the temperature can be read"
+        )
+    if measurement.control_s > 0 and {Meter.POWERCAP, Meter.PERF} & set(measurement.meter):
+        yield (
+            f"no control workload; where energy is measured it takes about {measurement.control_s:g} s at the start, "
+            "between two repetitions and at the end"
+        )
 
 
 def _relative(values: Collection[float]) -> list[float]:

@@ -28,10 +28,11 @@ def number(row: AnyRow, name: str) -> float | None:
 
 
 def trial_seconds(row: AnyRow, idle_s: float) -> float | None:
-    """How long a trial kept its node: idle window and process; None if the row does not say.
+    """How long a trial kept its node: cool-down, idle window and process; None if the row does not say.
 
     Args:
-        row: with `duration_process_s` or `started_at` and `ended_at`; `duration_idle_s` if there is one.
+        row: with `duration_process_s` or `started_at` and `ended_at`; `duration_idle_s` and `duration_cooldown_s`
+            if there are any.
         idle_s: length of the idle window where the row does not have it.
     """
     process = number(row, "duration_process_s")
@@ -40,7 +41,7 @@ def trial_seconds(row: AnyRow, idle_s: float) -> float | None:
     if process is None:
         return None
     idle = number(row, "duration_idle_s")
-    return process + (idle_s if idle is None else idle)
+    return process + (idle_s if idle is None else idle) + (number(row, "duration_cooldown_s") or 0.0)
 
 
 def _elapsed(begin: object, end: object) -> float | None:

@@ -6,8 +6,8 @@ Changing one of them re-runs the sweep; changing the deadline, limits, prices or
 from sipa.spec.model import MeasurementSpec, Meter, SweepSpec
 from sipa.trial import canonical, digest
 
-CHANGES_NO_NUMBER = frozenset({"deadline_s"})
-"""Left out: a deadline decides whether there is a row, not what stands in it."""
+CHANGES_NO_NUMBER = frozenset({"deadline_s", "control_s"})
+"""Left out: a deadline decides whether there is a row, and the control runs between trials: no number hangs on them."""
 
 
 def protocol_id(spec: SweepSpec) -> str:
@@ -20,6 +20,9 @@ def _settings(measurement: MeasurementSpec) -> dict[str, object]:
         "meter": [str(meter) for meter in measurement.meter],
         "idle_s": canonical(measurement.idle_s),
         "min_window_s": canonical(measurement.min_window_s),
+        "warmup_max_s": canonical(measurement.warmup_max_s),
+        "cooldown_within_c": canonical(measurement.cooldown_within_c),
+        "cooldown_timeout_s": canonical(measurement.cooldown_timeout_s),
         "max_foreign_cores": canonical(measurement.max_foreign_cores),
         "gates": str(measurement.gates),
         "governor": measurement.governor,

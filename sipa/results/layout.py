@@ -41,9 +41,19 @@ class SweepFolder:
         return self.path / "phases"
 
     @property
+    def samples(self) -> Path:
+        """Power trace of the inference window, one file an attempt that has one."""
+        return self.path / "samples"
+
+    @property
     def predictions(self) -> Path:
         """Outputs per image, one file a distinct output."""
         return self.path / "predictions"
+
+    @property
+    def controls(self) -> Path:
+        """One JSON file, and a log, a run of the control workload."""
+        return self.path / "controls"
 
     @property
     def environments(self) -> Path:
@@ -96,6 +106,10 @@ class SweepFolder:
     def failure(self, trial_id: str, attempt: int) -> Path:
         """The failure of an attempt."""
         return self.failures / f"{trial_id}.{attempt}.json"
+
+    def control(self, session_id: str, node: str, sequence: int) -> Path:
+        """One run of the control workload; its log has the suffix .log."""
+        return self.controls / f"{session_id}.{node}.{sequence}.json"
 
     def workspace(self, trial_id: str, attempt: int) -> Path:
         """Scratch folder of an attempt; removed when it ended."""

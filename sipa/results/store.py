@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sipa.columns import Column
+from sipa.control import ControlResult
+from sipa.control import load as load_controls
 from sipa.errors import ResultsError
 from sipa.results.layout import SweepFolder
 from sipa.results.schema import columns_markdown, from_table, to_table
@@ -38,6 +40,17 @@ PHASE_SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
+
+SAMPLE_SCHEMA = pa.schema(
+    [
+        pa.field("trial_id", pa.string(), nullable=False),
+        pa.field("attempt", pa.int64(), nullable=False),
+        pa.field("t_s", pa.float64(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("power_w", pa.float64()),
+    ]
+)
+"""The power trace: mean power of a domain from the sample before it, or the window's begin, to `t_s`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +100,9 @@ class Store:
         table = to_table(result.row, self._extra)
         folder, name = self.folder, f"{result.trial_id}.{result.attempt}"
         self.keep_environment(result.row["environment_id"], result.environment)
-        phases = [{**row, "trial_id": result.trial_id, "attempt": result.attempt} for row in result.phases]
-        self._write_table(folder.phases / f"{name}.parquet", pa.Table.from_pylist(phases, schema=PHASE_SCHEMA))
+        self._write_table(folder.phases / f"{name}.parquet", _long(result, result.phases, PHASE_SCHEMA))
+        if result.samples:
+            self._write_table(folder.samples / f"{name}.parquet", _long(result, result.samples, SAMPLE_SCHEMA))
         if result.predictions is not None:
             self._link(result.predictions, folder.predictions / f"{result.row['predictions_sha256']}.parquet")
         aside = self._aside(f"{name}.parquet")
@@ -139,6 +153,20 @@ class Store:
                 failure = TrialFailure(**json.loads(path.read_bytes()))
                 found.setdefault(failure.trial_id, []).append(failure)
         return found
+
+    def keep_control(self, control: ControlResult) -> Path:
+        """Write one run of the control workload."""
+        path = self.folder.control(control.session_id, control.node, control.sequence)
+        self._write(path, json.dumps(asdict(control), indent=1, ensure_ascii=False, allow_nan=False).encode())
+        return path
+
+    def controls(self) -> list[ControlResult]:
+        """Every run of the control workload, oldest first.
+
+        Raises:
+            ResultsError: a file that is none.
+        """
+        return load_controls(self.folder.controls) if self.folder.controls.is_dir() else []
 
     def environments(self) -> dict[str, dict[str, Any]]:
         """The fingerprints by id."""
@@ -223,6 +251,12 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}: cannot be written: {error.strerror or error}. Free some space or choose another place with "
             "--results, and run again: the sweep goes on where it stopped."
         ) from error
+
+
+def _long(result: TrialResult, rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """Rows of a long form, each with the attempt that it belongs to."""
+    named = [{**row, "trial_id": result.trial_id, "attempt": result.attempt} for row in rows]
+    return pa.Table.from_pylist(named, schema=schema)
 
 
 def _attempt(stem: str) -> int:

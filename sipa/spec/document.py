@@ -131,6 +131,14 @@ class Measurement(Section):
     """idle time between two trials, in seconds"""
     min_window_s: Annotated[Number, Field(gt=0, le=DAY_S)] = 10.0
     """the measured window is at least this long, in seconds"""
+    warmup_max_s: Annotated[Number, Field(gt=0, le=DAY_S)] = 60.0
+    """warm-up ends when throughput and temperature are steady, or after so many seconds, which is flagged"""
+    cooldown_within_c: Annotated[Number, Field(gt=0, le=100)] = 3.0
+    """a trial waits until the packages are at most this much warmer than when the node was idle, in kelvin"""
+    cooldown_timeout_s: Annotated[Number, Field(ge=0, le=DAY_S)] = 300.0
+    """it waits at most so long, in seconds, which is flagged; 0 does not wait"""
+    control_s: Annotated[Number, Field(ge=0, le=DAY_S)] = 60.0
+    """nominal length of the control workload at a session's start, between blocks and at the end; 0 runs none"""
     max_foreign_cores: Annotated[Number, Field(ge=0, le=4096)] = 0.05
     """CPU time of others during the window, in cores"""
     gates: Gates = Gates.REFUSE

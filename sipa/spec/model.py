@@ -140,6 +140,8 @@ class MeasurementSpec:
 
     Attributes:
         meter: energy sources in order of preference; empty: no energy is measured.
+        cooldown_within_c: how much warmer than the idle node the packages may be when a trial begins, in kelvin.
+        control_s: nominal length of the control workload; 0 for none. It is run only where energy is measured.
         governor: CPU frequency governor to set for the sweep; None leaves it.
         turbo: whether turbo is on for the sweep; None leaves it.
     """
@@ -147,6 +149,10 @@ class MeasurementSpec:
     meter: tuple[Meter, ...]
     idle_s: float
     min_window_s: float
+    warmup_max_s: float
+    cooldown_within_c: float
+    cooldown_timeout_s: float
+    control_s: float
     max_foreign_cores: float
     gates: Gates
     deadline_s: float

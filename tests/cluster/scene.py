@@ -7,8 +7,11 @@ import sys
 
 from cluster.console import console_for
 from cluster.events import (
+    ControlFinished,
+    ControlStarted,
     Draining,
     Event,
+    NodeQuarantined,
     SweepFinished,
     SweepStarted,
     TreatmentStopped,
@@ -18,6 +21,7 @@ from cluster.events import (
     TrialStarted,
 )
 
+WORK = "v1 net+loop 60 s x 96"
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 
 
@@ -32,7 +36,7 @@ BEFORE: tuple[Event, ...] = (
         sweep="small",
         session_id="s",
         spec_hash="0" * 16,
-        nodes=("node-1", "node-2"),
+        nodes=("node-1", "node-2", "node-3"),
         planned=10,
         committed=2,
         to_run=7,
@@ -41,6 +45,20 @@ BEFORE: tuple[Event, ...] = (
         superseded=3,
         restored=0,
         folder="results/small",
+    ),
+    ControlStarted(node="node-1", sequence=0, place="start", after_block=0),
+    TrialProgress(trial_id="control", node="node-1", phase="load", fraction=None),
+    ControlFinished(
+        node="node-1",
+        sequence=0,
+        control_id=WORK,
+        duration_s=61.2,
+        energy_total_j=5213.0,
+        temperature_end_c=61.0,
+        reason="",
+        doubtful=False,
+        verdict="0.4% above the median 5192 J of 4 earlier controls of this node (band 3%)",
+        eta_s=190.0,
     ),
     TrialStarted(
         trial_id=A, treatment_id="t1", label="weights=tiny batch_size=4", repetition=1, attempt=1, node="node-1"
@@ -61,6 +79,8 @@ BEFORE: tuple[Event, ...] = (
     TrialStarted(
         trial_id=C, treatment_id="t3", label="weights=[bold]odd[/bold]", repetition=2, attempt=1, node="node-1"
     ),
+    ControlStarted(node="node-3", sequence=1, place="between", after_block=1),
+    TrialProgress(trial_id="control", node="node-3", phase="warmup", fraction=None),
     TrialProgress(trial_id=C, node="node-1", phase="inference", fraction=0.5, detail="batch 3 of 6"),
 )
 AFTER: tuple[Event, ...] = (
@@ -76,8 +96,27 @@ AFTER: tuple[Event, ...] = (
         log="results/small/logs/b.2.log",
         left=5,
     ),
+    ControlFinished(
+        node="node-3",
+        sequence=1,
+        control_id=WORK,
+        duration_s=64.0,
+        energy_total_j=5470.0,
+        temperature_end_c=None,
+        reason="",
+        doubtful=True,
+        verdict="5470 J, 4.9% above the median 5213 J of 4 earlier controls of this node (band 3%)",
+        eta_s=60.0,
+    ),
+    NodeQuarantined(
+        node="node-3",
+        reason="5470 J, 4.9% above the median 5213 J of 4 earlier controls of this node (band 3%). Look at the node",
+        moved=2,
+        nodes_left=2,
+    ),
+    ControlStarted(node="node-2", sequence=4, place="end", after_block=4),
     TreatmentStopped(treatment_id="t1", label="weights=tiny batch_size=4", repetitions=4, skipped=2),
-    Draining(reason="Ctrl-C"),
+    Draining(reason="Ctrl-C", without_control=True),
     TrialCommitted(
         trial_id=C,
         attempt=1,

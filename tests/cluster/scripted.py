@@ -1,19 +1,25 @@
 """Workers whose outcomes are scripted: the sweep's loop runs for real, the trials do not."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
-from cluster.workers import Message
+from cluster.workers import Message, Order
+from jobs.control import ControlOrder
 from jobs.order import TrialOrder
 from sipa.columns import SCHEMA_VERSION
+from sipa.control import ControlResult
+from sipa.energy.source import MeterKind
 from sipa.trial import Outcome, Row, TrialFailure, TrialResult, digest
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_CONTROLS = count()
 ENVIRONMENT = {"cpu_model": "test", "packages": {"numpy": "2.0"}}
 
 Script = Callable[[TrialOrder], Outcome]
+ControlScript = Callable[[ControlOrder], ControlResult]
 
 
 def row_of(order: TrialOrder, **columns: Any) -> Row:
@@ -75,33 +81,72 @@ def failure_of(order: TrialOrder, error: str = "TrialCrash") -> TrialFailure:
     )
 
 
+def control_of(order: ControlOrder, energy_j: float | None = 100.0, reason: str = "") -> ControlResult:
+    return ControlResult(
+        control_id="v1 test",
+        node=order.node,
+        session_id=order.session_id,
+        sequence=order.sequence,
+        after_block=order.after_block,
+        environment_id=digest(ENVIRONMENT),
+        started_at=(NOON + timedelta(seconds=next(_CONTROLS))).isoformat(),
+        duration_s=1.0,
+        energy_total_j=energy_j,
+        energy_pkg_j=energy_j,
+        temperature_end_c=None,
+        reason=reason,
+    )
+
+
 class ScriptedWorkers:
-    """`cluster.workers.Workers` that answer at once, one trial a node at a time."""
+    """`cluster.workers.Workers` that answer at once, one order a node at a time."""
 
     def __init__(
-        self, script: Script = result_of, *, node: str = "here", environment: Mapping[str, Any] = ENVIRONMENT
+        self,
+        script: Script = result_of,
+        *,
+        node: str = "here",
+        nodes: Sequence[str] = (),
+        environment: Mapping[str, Any] = ENVIRONMENT,
+        meter: MeterKind = MeterKind.NONE,
+        control: ControlScript = control_of,
     ) -> None:
         self.orders: list[TrialOrder] = []
+        self.controls: list[ControlOrder] = []
+        self.sequence: list[Order] = []
         self._script = script
-        self._node = node
+        self._control = control
+        self._nodes = nodes or (node,)
         self._environment = environment
+        self._meter = meter
         self._said: deque[Message] = deque()
 
     def environments(self) -> Mapping[str, Mapping[str, Any]]:
-        return {self._node: self._environment}
+        return dict.fromkeys(self._nodes, self._environment)
 
-    def submit(self, node: str, order: TrialOrder) -> None:
-        assert not self._said, "one trial a node"
-        self.orders.append(order)
-        self._said.append(Message(node=node, content=self._script(order)))
+    def meters(self) -> Mapping[str, MeterKind]:
+        return dict.fromkeys(self._nodes, self._meter)
+
+    def submit(self, node: str, order: Order) -> None:
+        assert node not in {each.node for each in self._said}, "one order a node"
+        self.sequence.append(order)
+        if isinstance(order, ControlOrder):
+            self.controls.append(order)
+            self._said.append(Message(node=node, content=self._control(order)))
+        else:
+            self.orders.append(order)
+            self._said.append(Message(node=node, content=self._script(order)))
 
     def wait(self, timeout_s: float) -> list[Message]:
         return [self._said.popleft()] if self._said else []
 
     def abort(self) -> None:
-        self._said = deque(
-            Message(node=each.node, content=failure_of(self.orders[-1], "TrialError")) for each in self._said
-        )
+        self._said = deque(Message(node=each.node, content=self._killed(each)) for each in self._said)
 
     def close(self) -> None:
         pass
+
+    def _killed(self, message: Message) -> Outcome | ControlResult:
+        if isinstance(message.content, ControlResult):
+            return control_of(self.controls[-1], None, "stopped at once on request")
+        return failure_of(self.orders[-1], "TrialError")

@@ -26,14 +26,14 @@ from cluster.console.lines import Lines, headline, one_line
 from cluster.console.ndjson import JsonLines
 from cluster.console.quantities import clock, duration, quantity
 from cluster.console.records import from_record
-from cluster.events import Event, SweepStarted, TrialProgress, to_record
+from cluster.events import Draining, Event, SweepStarted, TrialProgress, to_record
 from tests.cluster.scene import AFTER, BEFORE, SCENE, A, B, C
 from tests.cluster.screen import Screen
 
 STARTED = (
-    "sweep small: 10 planned; 2 done earlier; 7 to run on node-1, node-2, about 3 min 20 s; 1 failed for good earlier "
-    "(--retry-failed tries them again); 3 rows that this file does not plan moved to superseded/; "
-    "results in results/small"
+    "sweep small: 10 planned; 2 done earlier; 7 to run on node-1, node-2, node-3, about 3 min 20 s; "
+    "1 failed for good earlier (--retry-failed tries them again); 3 rows that are not in this plan "
+    "moved to superseded/; results in results/small"
 )
 COMMITTED = (
     "done aaaaaaaa weights=tiny batch_size=4 repetition 1: 12.3 ms/image, 1.25 J/image estimated, AP 0.531; "
@@ -47,15 +47,30 @@ DOUBTFUL = (
     "done cccccccc weights=[bold]odd[/bold] repetition 2: doubtful (foreign: 2 cores) "
     "(a duplicate: the trial had a row already); 2 left"
 )
+CONTROLLED = (
+    "control done on node-1: 5.21 kJ in 1 min 01 s, "
+    "0.4% above the median 5192 J of 4 earlier controls of this node (band 3%); 3 min 10 s to go"
+)
+DRAINED = (
+    "drain Ctrl-C: no further trial starts, no control at the end, the running one is finished; "
+    "Ctrl-C again stops at once"
+)
+OUTSIDE = "5470 J, 4.9% above the median 5213 J of 4 earlier controls of this node (band 3%)"
 SENTENCES = [
     STARTED,
+    "control starts on node-1 before the first trial",
+    CONTROLLED,
     "start aaaaaaaa weights=tiny batch_size=4 repetition 1 on node-1",
     "start bbbbbbbb weights=wide batch_size=4 repetition 1 on node-2, attempt 2",
     COMMITTED,
     "start cccccccc weights=[bold]odd[/bold] repetition 2 on node-1",
+    "control starts on node-3 after repetition 1",
     FAILED,
+    f"control doubtful on node-3: {OUTSIDE}; 1 min 00 s to go",
+    "quarantine node-3: no further trial there, 2 trials go to other nodes (2 left): " + OUTSIDE + ". Look at the node",
+    "control starts on node-2 at the end",
     "enough weights=tiny batch_size=4: known well enough after 4 repetitions, 2 not needed",
-    "drain Ctrl-C: no further trial starts, the running one is finished; Ctrl-C again stops at once",
+    DRAINED,
     DOUBTFUL,
     "end small: 3 of 10 done, 2 failed, 2 not needed, 3 remain after 1 min 15 s: Ctrl-C",
 ]
@@ -110,6 +125,9 @@ class TestRecords:
                 **{k: v for k, v in to_record(back, "now").items() if k == "nodes"},
             }
 
+    def test_what_was_written_before_a_field_was_added_comes_back(self) -> None:
+        assert from_record({"event": "draining", "at": "now", "reason": "Ctrl-C"}) == Draining(reason="Ctrl-C")
+
     @pytest.mark.parametrize("record", [{}, {"event": "of-the-future"}, {"event": "draining"}])
     def test_what_another_version_wrote_is_left_out(self, record: Mapping[str, str]) -> None:
         assert from_record(dict(record)) is None
@@ -131,13 +149,17 @@ class TestBoard:
         first, second_node = board.running["node-1"], board.running["node-2"]
         assert first is not None
         assert second_node is not None
-        assert (first.trial_id, first.phase, first.fraction, first.since_s) == (C, "inference", 0.5, 5.0)
+        assert (first.trial_id, first.phase, first.fraction, first.since_s) == (C, "inference", 0.5, 8.0)
         assert (second_node.trial_id, second_node.attempt) == (B, 2)
-        assert board.eta_s(10.0) == 65.0 - (10.0 - 4.0)
+        assert board.eta_s(10.0) == 65.0 - (10.0 - 7.0)
+        third = board.running["node-3"]
+        assert third is not None
+        assert (third.label, third.phase, third.since_s) == ("control workload", "warmup", 9.0)
         for event in AFTER:
             board.apply(event, 20.0)
         assert (board.done, board.failed, board.stopped) == (3, 2, 2)
         assert board.running == {}
+        assert board.quarantined == {"node-3"}
 
     def test_progress_of_a_trial_that_ended_changes_nothing(self) -> None:
         board = Board()
@@ -275,11 +297,12 @@ class TestLive:
     def test_the_table_while_it_runs_and_what_is_left_of_it(self) -> None:
         with on_terminal(100) as show:
             during = show.until("batch 3 of 6").lines
-            assert during[-3].split()[:3] == ["node-1", "weights=[bold]odd[/bold]", "2"]
-            assert during[-2].startswith("node-2  weights=wide batch_size=4 (attempt 2)")
+            assert during[-4].split()[:3] == ["node-1", "weights=[bold]odd[/bold]", "2"]
+            assert during[-3].startswith("node-2  weights=wide batch_size=4 (attempt 2)")
+            assert during[-2].split()[:4] == ["node-3", "control", "workload", "warmup"]
             assert "3 of 10 done · 1 failed · 1 min" in during[-1]
             assert sum(line.startswith("node  ") for line in during) == 1, "one table"
-            assert any(line.startswith("done aaaaaaaa") for line in during[:-4])
+            assert any(line.startswith("done aaaaaaaa") for line in during[:-5])
             show.go_on()
             end = show.to_the_end()
         text = "".join(end.lines)
@@ -298,8 +321,8 @@ class TestLive:
     def test_a_narrow_terminal_has_no_bars_and_no_overflow(self) -> None:
         with on_terminal(50) as show:
             during = show.until("inference").lines
-            assert during[-3].startswith("node-1  ")
-            assert "━" not in during[-3]
+            assert during[-4].startswith("node-1  ")
+            assert "━" not in during[-4]
             show.go_on()
 
     def test_a_terminal_that_cannot_redraw_gets_lines(self) -> None:
@@ -310,7 +333,7 @@ class TestLive:
         assert [line.partition(" ")[2] for line in end.lines] == [line.partition(" ")[2] for line in lines_of(SCENE)]
 
 
-WORDS = ["sweep", "done", "failed", "enough", "drain", "done", "end"]
+WORDS = ["sweep", "control", "done", "failed", "control", "quarantine", "enough", "drain", "done", "end"]
 
 
 def test_time_is_utc() -> None:

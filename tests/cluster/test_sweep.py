@@ -194,7 +194,6 @@ def test_a_retry_after_a_kill_is_a_new_attempt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('gates = "flag"', 'gates = "flag"\nscope = "process"'), "scope"),
         (("[limits]", '[results]\nmirror = "me@host:/x"\n\n[limits]'), "mirror"),
     ],
 )

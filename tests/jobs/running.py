@@ -2,20 +2,20 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from jobs.environment import identify
 from jobs.order import TrialOrder
-from jobs.protocol import Session, run_trial
-from jobs.trial_process import open_meter
+from jobs.protocol import run_trial
+from jobs.session import Session, open_session
 from sipa.trial import TrialFailure, TrialResult
 
 
 @contextmanager
 def session(order: TrialOrder, lock: Path) -> Iterator[Session]:
-    with open_meter(order.measurement, order.root) as meter:
-        yield Session(meter=meter, identity=identify(order.root), lock=lock, abort=threading.Event().is_set)
+    opened = open_session(order.measurement, root=order.root, lock=lock, abort=threading.Event())
+    with closing(opened):
+        yield opened
 
 
 def run(order: TrialOrder) -> TrialResult | TrialFailure:

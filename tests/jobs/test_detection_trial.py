@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.detection.catalogue import shipped
-from jobs.detection.workload import contents, steady
+from jobs.detection.workload import contents
 from jobs.environment import identify
 from jobs.order import TrialOrder
-from jobs.protocol import Session, run_trial
+from jobs.protocol import run_trial
+from jobs.session import Session
 from jobs.trial_process import open_meter
 from sipa.errors import WorkloadError
 from sipa.results.schema import to_table
@@ -155,11 +156,3 @@ def test_unknown_names_are_refused_before_anything_runs() -> None:
         contents({"weights": "no-such-weights", "dataset": "digits"}, Path())
     with pytest.raises(WorkloadError, match="no-such-set"):
         contents({"weights": SMALLEST, "dataset": "no-such-set"}, Path())
-
-
-@pytest.mark.parametrize(
-    ("times", "is_steady"),
-    [([1.0] * 5, False), ([1.0] * 6, True), ([9, 5, 3, 2, 1.5, 1.2], False), ([3, 1.02, 1, 1, 1.01, 0.99], True)],
-)
-def test_steady_means_that_three_batches_take_what_the_three_before_took(times: list[float], is_steady: bool) -> None:
-    assert steady(times) is is_steady

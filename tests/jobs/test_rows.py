@@ -1,19 +1,35 @@
 """Numbers into columns: what is null when, and what adds up."""
 
-import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.cpu_time import CpuTimes, CpuUse, between
-from jobs.rows import net_columns, phase_columns, quantile, window_columns, work_columns
+from jobs.cpu_time import CpuUse
+from jobs.net import net_columns
+from jobs.rows import (
+    control_columns,
+    energy_flags,
+    is_valid,
+    node_columns,
+    phase_columns,
+    quantile,
+    sample_rows,
+    window_columns,
+    work_columns,
+)
 from jobs.workload import Findings
 from sipa.columns import BY_NAME
+from sipa.control import ControlResult
+from sipa.energy.dcmi import DcmiReading
 from sipa.energy.power_model import Estimate
+from sipa.energy.readings import Domain, DomainKind
 from sipa.energy.source import MeterKind
-from sipa.energy.window import EnergyWindow
+from sipa.energy.trace import PowerSample
+from sipa.energy.window import CheckedEnergy, DomainEnergy, EnergyWindow, Flag, Quality
 
 ESTIMATE = Estimate(energy_j=50.0, power_w=25.0, utilisation=0.5, idle_w=10, max_w=40)
 WINDOW = EnergyWindow(name="w", source=MeterKind.MODEL, begin_ns=0, end_ns=2_000_000_000, estimate=ESTIMATE)
@@ -31,6 +47,8 @@ def test_only_columns_of_the_contract_come_out() -> None:
         **phase_columns("load", [WINDOW]),
         **phase_columns("process", [WINDOW]),
         **net_columns({}, []),
+        **node_columns(None),
+        **control_columns(None),
     }
     assert set(row) <= set(BY_NAME)
 
@@ -65,23 +83,89 @@ def test_quantiles_are_numpys(values: list[float], share: float) -> None:
     assert quantile(sorted(values), share) == pytest.approx(float(np.quantile(values, share)), rel=1e-9)
 
 
-def test_net_is_null_unless_every_idle_window_is_known() -> None:
-    row = {"energy_total_j": 10.0, "window_s": 1.0}
-    assert net_columns(row, [])["energy_net_j"] is None
-    assert net_columns(row, [WINDOW])["energy_net_j"] is None
+def counted(
+    domain_j: Mapping[str, float | None], *, length_s: float = 10.0, uncertainty_j: float = 0.01
+) -> EnergyWindow:
+    """A window of powercap's with these energies."""
+    return EnergyWindow(
+        name="w",
+        source=MeterKind.POWERCAP,
+        begin_ns=0,
+        end_ns=round(length_s * 1e9),
+        by_domain={name: energy(name, joules, uncertainty_j) for name, joules in domain_j.items()},
+    )
 
 
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
-def test_foreign_time_is_never_negative(busy: float, rest: float, own: float, start: float) -> None:
-    begin = CpuTimes(busy_s=start, total_s=start, own_s=0.0)
-    end = CpuTimes(busy_s=start + busy, total_s=start + busy + rest, own_s=own)
-    use = between(begin, end)
-    assert use.foreign_s is not None
-    assert use.foreign_s >= 0
-    assert use.utilisation is None or 0 <= use.utilisation <= 1
+def energy(name: str, joules: float | None, uncertainty_j: float) -> DomainEnergy:
+    kind = DomainKind.PACKAGE if name.startswith("pkg") else DomainKind.DRAM
+    domain = Domain(
+        id=name, kind=kind, package=int(name[-1]), range_uj=262143328850, max_power_w=330.0, path=f"/{name}"
+    )
+    if joules is None:
+        return DomainEnergy(domain=domain, joules=None, quality=Quality.UNAVAILABLE, reason="gone")
+    return DomainEnergy(domain=domain, joules=joules, quality=Quality.MEASURED, uncertainty_j=uncertainty_j)
 
 
-def test_unreadable_cpu_times_are_null_not_zero() -> None:
-    nothing = CpuTimes(busy_s=None, total_s=None, own_s=0.0)
-    assert between(nothing, nothing) == CpuUse(utilisation=None, foreign_s=None)
-    assert math.isclose(WINDOW.duration_s, 2.0)
+TWO_SOCKETS: dict[str, float | None] = {"pkg0": 1000.0, "pkg1": 900.0, "dram0": 60.0, "dram1": 40.0}
+USE = CpuUse(utilisation=0.5, foreign_s=0.5, ray_s=0.2, own_s=9.5)
+
+
+def test_uncertainties_are_of_what_they_stand_beside() -> None:
+    row = window_columns(counted(TWO_SOCKETS), USE)
+    assert row["energy_total_j"] == 2000.0
+    assert (row["energy_pkg_uncertainty_j"], row["energy_dram_uncertainty_j"]) == (0.02, 0.02)
+    assert row["energy_total_uncertainty_j"] == 0.04
+    assert (row["own_cpu_s"], row["foreign_ray_cpu_s"], row["foreign_cores"]) == (9.5, 0.2, 0.05)
+    without_dram = window_columns(counted({"pkg0": 1000.0}), USE)
+    assert without_dram["energy_dram_uncertainty_j"] is without_dram["energy_dram_j"] is None
+
+
+def test_a_check_by_perf_has_columns_of_its_own() -> None:
+    perf = CheckedEnergy(source=MeterKind.PERF, by_domain=counted({**TWO_SOCKETS, "dram1": None}).by_domain)
+    row = window_columns(replace(counted(TWO_SOCKETS), checks=(perf,)), USE)
+    assert row["energy_pkg_perf_j"] == 1900.0
+    assert row["energy_dram_perf_j"] is None
+    alone = window_columns(counted(TWO_SOCKETS), USE)
+    assert alone["energy_pkg_perf_j"] is alone["energy_dram_perf_j"] is None
+
+
+def test_a_disagreement_is_told_once_by_its_gate() -> None:
+    check = CheckedEnergy(source=MeterKind.PERF, by_domain={}, disagreements=("pkg0 differs",))
+    window = replace(counted(TWO_SOCKETS), checks=(check,))
+    assert Flag.CROSS_CHECK in window.flags
+    assert energy_flags(window) == []
+    assert is_valid(window)
+
+
+def test_the_bmc_says_watts_and_inlet_or_nothing() -> None:
+    said = DcmiReading(power_w=412, inlet_c=23.0, period_s=1.0, reason=None)
+    assert node_columns(said) == {"power_node_dcmi_w": 412.0, "temperature_inlet_c": 23.0}
+    assert set(node_columns(None).values()) == {None}
+
+
+CONTROL = ControlResult(
+    control_id="v1",
+    node="n",
+    session_id="s",
+    sequence=0,
+    after_block=0,
+    environment_id="e",
+    started_at="2026-01-01T00:00:00+00:00",
+    duration_s=61.0,
+    energy_total_j=18000.0,
+    energy_pkg_j=17000.0,
+    temperature_end_c=60.0,
+)
+
+
+def test_the_last_control_stands_in_the_row_and_one_without_a_result_does_not() -> None:
+    expected = {"control_id": "v1", "control_energy_j": 18000.0, "control_duration_s": 61.0}
+    assert control_columns(CONTROL) == expected
+    assert set(control_columns(None).values()) == {None}
+    assert set(control_columns(replace(CONTROL, duration_s=0.0, reason="killed")).values()) == {None}
+
+
+def test_a_trace_in_its_long_form() -> None:
+    assert sample_rows([PowerSample(t_s=1.0, domain="pkg0", power_w=99.5)]) == [
+        {"t_s": 1.0, "domain": "pkg0", "power_w": 99.5}
+    ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sipa.columns import Column
+from sipa.columns import SCHEMA_VERSION, Column
 from sipa.results.store import Store
 from sipa.trial import Row, TrialFailure, TrialResult, digest
 from sipa.workloads import ValueType
@@ -138,7 +138,7 @@ def identity(sweep: str, parameters: Mapping[str, Any], repetition: int, positio
         "energy_domains": [],
         "energy_quality": [],
         "energy_source": "none",
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         **parameters,
     }
 

@@ -221,7 +221,8 @@ def test_threats_are_those_of_these_rows(tmp_path: Path) -> None:
     for row in sweep.rows[:9]:
         row.update(session_id="session-2", node_uid="another", node="node-2", environment_id=digest("another"))
     for row in sweep.rows:
-        row.update(window_s=0.4, throttle_events=1)
+        row.update(window_s=0.4, throttle_events=1, flags=["warm-up: still warming"])
+    sweep.rows[0]["flags"] = ["power limit: hit 3 times", "cross-check: pkg0 differs"]
     assert {
         "Energy is estimated",
         "Few repetitions (n = 2)",
@@ -230,6 +231,9 @@ def test_threats_are_those_of_these_rows(tmp_path: Path) -> None:
         "Order not randomised",
         "2 sessions",
         "Throttling in 24 rows",
+        "Measured before the machine was steady (23 rows)",
+        "At the power limit (1 row)",
+        "Meters disagree (1 row)",
         "Short windows (from 0.4 s)",
     } <= found_threats(sweep, tmp_path / "loud")
 

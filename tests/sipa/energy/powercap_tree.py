@@ -22,6 +22,8 @@ INTEL_NJ = 61035
 AMD_NJ = 15258
 """2^-16 J as the kernel rounds it (ESU 16)."""
 DRAM_NJ = 15300
+PSYS_NJ = 1_000_000_000
+"""1 J, fixed for psys from Sapphire Rapids on."""
 TOP_COUNT = 0xFFFF_FFFF
 
 
@@ -33,18 +35,21 @@ class FakeZone:
     name: str
     id: str
     unit_nj: int = INTEL_NJ
+    top_count: int = TOP_COUNT
     max_power_w: int | None = 165
     files: Mapping[str, str | None] = field(default_factory=dict)
     """Files to add, or to leave out (None)."""
 
 
-def _socket(index: int, package: int, name: str = "", id_suffix: str = "", **more: object) -> list[FakeZone]:
+def _socket(
+    index: int, package: int, name: str = "", id_suffix: str = "", dram_nj: int = DRAM_NJ, **more: object
+) -> list[FakeZone]:
     """A server package with its DRAM zone."""
     folder, suffix = f"intel-rapl/intel-rapl:{index}", id_suffix or str(package)
     dram = f"{folder}/intel-rapl:{index}:0"
     return [
         FakeZone(folder=folder, name=name or f"package-{package}", id=f"pkg{suffix}", **more),  # type: ignore[arg-type]
-        FakeZone(folder=dram, name="dram", id=f"dram{suffix}", unit_nj=DRAM_NJ, max_power_w=41),
+        FakeZone(folder=dram, name="dram", id=f"dram{suffix}", unit_nj=dram_nj, max_power_w=41),
     ]
 
 
@@ -80,6 +85,10 @@ class Layout(StrEnum):
     NO_RANGE = "no-range"
     EPYC = "epyc"
     """Two packages at ESU 16, no limits, no DRAM."""
+    SAPPHIRE_RAPIDS = "sapphire-rapids"
+    """DRAM in the package's unit again, and psys in whole joules."""
+    TINY_RANGE = "tiny-range"
+    """Counters of 200 J, which any window of a few seconds exceeds."""
 
     @property
     def zones(self) -> list[FakeZone]:
@@ -110,6 +119,21 @@ _ZONES = {
     Layout.SWAPPED: [*_socket(0, 1), *_socket(1, 0)],
     Layout.MALFORMED: [*_6240R, FakeZone(folder="intel-rapl/intel-rapl:a", name="package-7", id="pkg7")],
     Layout.NO_RANGE: [*_socket(0, 0, files=_NO_RANGE), *_socket(1, 1)],
+    Layout.SAPPHIRE_RAPIDS: [
+        *_socket(0, 0, dram_nj=INTEL_NJ, max_power_w=350),
+        *_socket(1, 1, dram_nj=INTEL_NJ, max_power_w=350),
+        FakeZone(folder="intel-rapl/intel-rapl:2", name="psys", id="psys", unit_nj=PSYS_NJ, max_power_w=None),
+    ],
+    Layout.TINY_RANGE: [
+        FakeZone(
+            folder=f"intel-rapl/intel-rapl:{package}",
+            name=f"package-{package}",
+            id=f"pkg{package}",
+            unit_nj=1000,
+            top_count=200_000_000,
+        )
+        for package in (0, 1)
+    ],
     Layout.EPYC: [_amd(package, f"package-{package}", f"pkg{package}") for package in (0, 1)],
 }
 
@@ -153,8 +177,8 @@ class PowercapTree:
     def wraps_after(self, domain: str, joules: float) -> None:
         """Move a counter, before any meter reads it, so that it wraps after that much more energy."""
         with self._lock:
-            unit_nj = self._zone_of(domain).unit_nj
-            self._start[domain] = TOP_COUNT - int(joules * 1e9 + self._energy_nj[domain]) // unit_nj
+            zone = self._zone_of(domain)
+            self._start[domain] = zone.top_count - int(joules * 1e9 + self._energy_nj[domain]) // zone.unit_nj
             self._show(domain)
 
     def reset(self, domain: str) -> None:
@@ -179,7 +203,7 @@ class PowercapTree:
         files: dict[str, str | None] = {
             "name": zone.name,
             "enabled": "1",
-            "max_energy_range_uj": str(TOP_COUNT * zone.unit_nj // 1000),
+            "max_energy_range_uj": str(zone.top_count * zone.unit_nj // 1000),
             "energy_uj": "",
         }
         if zone.max_power_w is not None:
@@ -202,7 +226,7 @@ class PowercapTree:
     def _show(self, domain: str) -> None:
         for folder, zone in self._zones.items():
             if zone.id == domain:
-                counts = (self._start[domain] + self._energy_nj[domain] // zone.unit_nj) & TOP_COUNT
+                counts = (self._start[domain] + self._energy_nj[domain] // zone.unit_nj) % (zone.top_count + 1)
                 path = self.root / "sys/devices/virtual/powercap" / folder / "energy_uj"
                 if path.exists():
                     _rewrite(path, b"%d\n" % (counts * zone.unit_nj // 1000))

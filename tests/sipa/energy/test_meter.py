@@ -48,7 +48,7 @@ def test_many_wraps_with_the_guard_reading_and_none_without(tmp_path: Path, cloc
     assert guarded.total_j == pytest.approx(505 * 10_800, abs=2 * 15258e-9)
     assert guarded.wraps == 46 + 37
     assert (blind.total_j, blind.quality) == (None, Quality.UNAVAILABLE)
-    assert "3.6e+03 s passed between two reads" in blind.reason
+    assert "3600 s passed between two reads" in blind.reason
 
 
 def test_windows_nest_and_overlap(tree: PowercapTree, clock: FakeClock) -> None:
@@ -159,6 +159,9 @@ def test_a_reset_counter_is_flagged(tree: PowercapTree, clock: FakeClock) -> Non
         (Layout.CLIENT, ("pkg0",)),
         (Layout.ZEN_DIES, ("pkg0die0",)),
         (Layout.EPYC, ("pkg0", "pkg1")),
+        (Layout.SWAPPED, ("pkg0", "pkg1", "dram0", "dram1")),
+        (Layout.MALFORMED, ("pkg0", "pkg1", "dram0", "dram1")),
+        (Layout.SAPPHIRE_RAPIDS, ("pkg0", "pkg1", "dram0", "dram1")),
     ],
 )
 def test_totals_of_every_machine(tmp_path: Path, clock: FakeClock, layout: Layout, expected: tuple[str, ...]) -> None:
@@ -174,3 +177,24 @@ def test_per_socket_on_a_machine_with_dies(tmp_path: Path, clock: FakeClock) -> 
     with EnergyMeter(root=tree.root, clock=clock) as meter, meter.window() as window:
         run(tree, clock, 1, **{domain: 10.0 * n for n, domain in enumerate(tree.ids, 1)})
     assert [each.domain.id for each in window.parts(DomainKind.PACKAGE, 1)] == ["pkg1die0", "pkg1die1"]
+
+
+def test_a_range_that_is_smaller_than_the_window_gives_no_number(tmp_path: Path, clock: FakeClock) -> None:
+    tree = PowercapTree(tmp_path, layout=Layout.TINY_RANGE)
+    with EnergyMeter(root=tree.root, clock=clock) as meter:
+        with meter.window() as blind:
+            run(tree, clock, 10, pkg0=100, pkg1=100)
+        with meter.window() as guarded:
+            for _ in range(100):
+                run(tree, clock, 0.1, pkg0=100, pkg1=100)
+                meter.poll()
+    assert (blind.total_j, guarded.total_j) == (None, pytest.approx(2000, abs=1e-5))
+    assert "can wrap unseen after 0.60606 s" in blind.reason
+    assert guarded.wraps == 10
+
+
+def test_units_come_from_the_declared_range_and_from_no_table(tmp_path: Path, clock: FakeClock) -> None:
+    tree = PowercapTree(tmp_path, layout=Layout.SAPPHIRE_RAPIDS)
+    with EnergyMeter(root=tree.root, clock=clock) as meter:
+        units = {domain.id: domain.count_nj for domain in meter.domains}
+    assert units == {"pkg0": 61035, "pkg1": 61035, "dram0": 61035, "dram1": 61035, "psys": 10**9}

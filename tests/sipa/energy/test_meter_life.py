@@ -62,9 +62,9 @@ def test_the_guard_sees_wraps_that_no_window_edge_would(tree: PowercapTree) -> N
         assert guard.daemon
         token = meter.begin()
         for value in (150_000_000, 40_000_000, 190_000_000, 20_000_000):
-            before = meter._mark
+            before = meter._source.mark
             tree.show("pkg0", b"%d\n" % value)
-            assert eventually(lambda before=before: meter._mark is not before)  # type: ignore[misc]
+            assert eventually(lambda before=before: meter._source.mark is not before)  # type: ignore[misc]
         track, first = meter.end(token).by_domain["pkg0"], token.mark.tracks["pkg0"]
     assert first.wraps == 0
     assert track.wraps == 2 or track.quality is Quality.UNAVAILABLE
@@ -149,12 +149,12 @@ def test_a_forked_child_measures_with_descriptors_and_a_guard_of_its_own(tree: P
         before = meter.begin("across")
 
         def work() -> dict[str, object]:
-            idle = (len(guards()), len(meter._source._files))  # type: ignore[attr-defined]
+            idle = (len(guards()), len(meter._source.source._files))  # type: ignore[attr-defined]
             run(tree, clock, 1, pkg0=100)
             with meter.window() as window:
                 run(tree, clock, 1, pkg0=100)
             across = meter.end(before)
-            busy = (len(guards()), len(meter._source._files))  # type: ignore[attr-defined]
+            busy = (len(guards()), len(meter._source.source._files))  # type: ignore[attr-defined]
             meter.close()
             return {
                 "idle": idle,

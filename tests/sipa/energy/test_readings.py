@@ -1,67 +1,22 @@
 """Counter arithmetic against a simulated counter whose truth is known."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sipa.energy.readings import Domain, DomainKind, Mark, Reading, advance
-from sipa.energy.window import STALLED_NS, DomainEnergy, Flag, Quality, energies_between
-
-TOP = 0xFFFF_FFFF
-PACKAGE_RANGE_UJ = 262143328850
-DRAM_RANGE_UJ = 65712999613
-EPYC_RANGE_UJ = 65532610987
-
-
-def domain(range_uj: int = PACKAGE_RANGE_UJ, max_power_w: float = 330, **more: int) -> Domain:
-    return Domain(
-        id="pkg0",
-        kind=DomainKind.PACKAGE,
-        package=0,
-        range_uj=range_uj,
-        max_power_w=max_power_w,
-        path="energy_uj",
-        **more,
-    )
-
-
-@dataclass
-class Simulated:
-    """A counter as the kernel shows it, with its truth in nanojoules and a clock in nanoseconds."""
-
-    domain: Domain
-    start: int = 0
-    truth_nj: int = 0
-    now_ns: int = 0
-
-    def run(self, duration_ns: int, power_mw: int) -> None:
-        self.truth_nj += duration_ns * power_mw // 1000
-        self.now_ns += duration_ns
-
-    def read(self, span_ns: int = 0) -> Reading:
-        counts = (self.start + self.truth_nj // self.domain.count_nj) % self.domain.turn
-        begin_ns = self.now_ns
-        self.now_ns += span_ns
-        raw_uj = counts * self.domain.count_nj // 1000
-        return Reading(begin_ns=begin_ns, end_ns=self.now_ns, values_uj={"pkg0": raw_uj})
-
-    def marks(self, schedule: list[tuple[int, int]]) -> tuple[list[Mark], list[int]]:
-        """A mark before the first step and after each, with the truth at that moment."""
-        mark = advance([self.domain], None, self.read())
-        marks, truths = [mark], [self.truth_nj]
-        for duration_ns, power_mw in schedule:
-            self.run(duration_ns, power_mw)
-            mark = advance([self.domain], mark, self.read())
-            marks.append(mark)
-            truths.append(self.truth_nj)
-        return marks, truths
-
-
-def energy(of: Domain, begin: Mark, end: Mark) -> DomainEnergy:
-    return energies_between([of], begin, end)["pkg0"]
-
+from sipa.energy.readings import DomainKind, Reading, advance
+from sipa.energy.window import STALLED_NS, Flag, Quality
+from tests.sipa.energy.simulated_counter import (
+    DRAM_RANGE_UJ,
+    EPYC_RANGE_UJ,
+    PACKAGE_RANGE_UJ,
+    TOP,
+    Simulated,
+    domain,
+    energy,
+)
 
 RANGES = st.sampled_from([PACKAGE_RANGE_UJ, DRAM_RANGE_UJ, EPYC_RANGE_UJ, 10_000_000_000, 5_000_000, TOP])
 POWERS_MW = st.integers(0, 330_000)

@@ -23,6 +23,8 @@ EXPECTED = {
     Layout.MALFORMED: SERVER,
     Layout.NO_RANGE: SERVER,
     Layout.EPYC: ["pkg0", "pkg1"],
+    Layout.SAPPHIRE_RAPIDS: [*SERVER, "psys"],
+    Layout.TINY_RANGE: ["pkg0", "pkg1"],
 }
 
 

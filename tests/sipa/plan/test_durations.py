@@ -1,5 +1,6 @@
 """How long a trial takes: from its own rows, from its neighbours', or assumed and said so."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sipa.plan import Basis, durations
 from sipa.plan.durations import ASSUMED_OVERHEAD_S
 from sipa.plan.observed import energy_column, number, trial_seconds
+from sipa.spec.model import Meter
 from tests.sipa.plan.sweeps import MEASUREMENT
 
 START = datetime(2024, 12, 7, 12, 0, tzinfo=UTC)
@@ -37,7 +39,16 @@ def test_without_rows_the_protocol_speaks_and_the_overhead_is_named() -> None:
     assert made.seconds() == {"a": 60 + 10 + ASSUMED_OVERHEAD_S}
     assert made.by_treatment["a"].basis is Basis.ASSUMED
     assert (made.noise, made.spread) == (None, None)
-    assert "10 s to start" in made.assumptions[0]
+    assert "15 s to start" in made.assumptions[0]
+    assert "up to 300 s a trial" in made.assumptions[1]
+    assert "about 60 s at the start" in made.assumptions[2]
+
+
+def test_what_the_file_does_not_ask_for_is_not_spoken_of() -> None:
+    quiet = replace(MEASUREMENT, cooldown_timeout_s=0, control_s=0)
+    assert len(durations(["a"], quiet).assumptions) == 1
+    estimates = replace(MEASUREMENT, cooldown_timeout_s=0, meter=(Meter.MODEL,))
+    assert len(durations(["a"], estimates).assumptions) == 1
 
 
 def test_nothing_is_assumed_where_everything_was_seen() -> None:
@@ -67,11 +78,12 @@ def test_a_forecast_lies_within_what_was_seen(seen: list[float]) -> None:
     assert found.seconds()["b"] == found.seconds()["a"]
 
 
-def test_time_of_a_trial_is_its_process_and_the_idle_window_before() -> None:
+def test_time_of_a_trial_is_its_process_and_the_rest_before() -> None:
     end = START + timedelta(seconds=12.5)
     assert trial_seconds({"started_at": START, "ended_at": end}, 60) == 72.5
     assert trial_seconds({"started_at": START.isoformat(), "ended_at": end.isoformat()}, 60) == 72.5
     assert trial_seconds({"started_at": START, "ended_at": end, "duration_idle_s": 3.0}, 60) == 15.5
+    assert trial_seconds({"duration_process_s": 11.0, "duration_idle_s": 3.0, "duration_cooldown_s": 40.0}, 60) == 54.0
     assert trial_seconds({"duration_process_s": 11.0, "started_at": START, "ended_at": end}, 60) == 71.0
 
 

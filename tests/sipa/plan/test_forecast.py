@@ -43,7 +43,7 @@ def test_times_add_up_by_node() -> None:
 def test_nothing_seen_means_no_interval_and_a_named_assumption() -> None:
     found = made([])
     assert found.wall_interval_s is None
-    assert found.wall_s == 4 * 80.0
+    assert found.wall_s == 4 * 85.0
     assert "assumed" in found.assumptions[0]
 
 

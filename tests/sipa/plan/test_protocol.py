@@ -13,6 +13,9 @@ CHANGES: dict[str, Any] = {
     "meter": (Meter.PERF, Meter.POWERCAP),
     "idle_s": 61,
     "min_window_s": 10.5,
+    "warmup_max_s": 30,
+    "cooldown_within_c": 5,
+    "cooldown_timeout_s": 0,
     "max_foreign_cores": 0.1,
     "gates": Gates.FLAG,
     "governor": None,
@@ -35,9 +38,9 @@ def test_every_setting_is_judged() -> None:
     assert {field.name for field in fields(MeasurementSpec)} == {*CHANGES, *CHANGES_NO_NUMBER, "model"}
 
 
-def test_the_deadline_and_the_spelling_of_a_number_change_nothing() -> None:
-    assert identity(deadline_s=7200) == identity()
-    assert identity(idle_s=60.0, min_window_s=10.0) == identity()
+def test_the_deadline_the_control_and_the_spelling_of_a_number_change_nothing() -> None:
+    assert identity(deadline_s=7200) == identity(control_s=0) == identity()
+    assert identity(idle_s=60.0, min_window_s=10.0, cooldown_within_c=3.0) == identity()
 
 
 def test_watts_count_where_the_model_is_named() -> None:

@@ -35,7 +35,8 @@ VALUES = [
 KEYS = [
     *words("schema name kind weights batch_size images image_size dataset execution threads confidence command"),
     *words("metrics work inputs begin_marker end_marker repetitions order seed points include exclude stop meter"),
-    *words("idle_s min_window_s gates deadline_s governor turbo scope model idle_w max_w hosts user jump site"),
+    *words("idle_s min_window_s warmup_max_s cooldown_within_c cooldown_timeout_s control_s gates deadline_s governor"),
+    *words("turbo scope model idle_w max_w hosts user jump site"),
     *words("node_types nodes head hours key max_su max_failures retries currency electricity_per_kwh node_hour"),
     *words("mirror design workload energy_pkg_j X a.b '' - a-b é"),
     '"a b"',

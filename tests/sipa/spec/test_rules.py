@@ -229,6 +229,9 @@ DETECTION = [
         "idle_s = 1 -> deadline_s = 2",
         "20: measurement.deadline_s: must be greater than min_window_s = 2 (got 2): every trial would be killed",
     ),
+    ("idle_s = 1 -> warmup_max_s = 0", "20: measurement.warmup_max_s: must be greater than 0 (got 0)"),
+    ("idle_s = 1 -> cooldown_within_c = 0", "20: measurement.cooldown_within_c: must be greater than 0 (got 0)"),
+    ("idle_s = 1 -> cooldown_timeout_s = -1", "20: measurement.cooldown_timeout_s: must be at least 0 (got -1)"),
     ("idle_s = 1 -> turbo = 1", "20: measurement.turbo: must be true or false (got 1)"),
     ("idle_s = 1 -> gates = 5", "20: measurement.gates: must be 'refuse' or 'flag' (got 5)"),
     # testbed
