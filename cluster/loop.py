@@ -308,8 +308,10 @@ class Loop:
             )
         )
         if self._spec.measurement.gates is Gates.REFUSE:
+            # One that has left its band once may come back into it and leave it again, as its peers change.
             for each in outside:
-                self._quarantine(each)
+                if each not in self._scheduler.quarantined:
+                    self._quarantine(each)
 
     def _quarantine(self, node: str) -> None:
         """The node gets no further trial; the sweep ends when no node is left that would."""

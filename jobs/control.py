@@ -118,12 +118,13 @@ def run_control(order: ControlOrder, session: Session, report: Report) -> Contro
     def say(phase: str, fraction: float | None, detail: str = "") -> None:
         report(Progress(trial_id=CONTROL, phase=phase, fraction=fraction, detail=detail))
 
+    # Before anything can go wrong: a control that broke off has warmed the node, and is no other trial's.
+    session.idle, session.control = None, None
     try:
         with exclusive(session.lock, waiting=lambda why: say("waiting", None, why), give_up=session.abort) as lock:
             found = _findings(order, _process(order, session, say, lock))
     except (SipaError, OSError) as error:
         found = {"reason": str(error)}
-    session.idle = None
     control = result(order, environment_id=session.identity.columns["environment_id"], started_at=started, **found)
     session.control = control
     return control

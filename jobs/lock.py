@@ -6,6 +6,7 @@ killed controller cannot leave it behind and a trial that lives on keeps it.
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,12 +67,15 @@ def _open(path: Path) -> int:
     """Open the lock file; reading is enough for flock(2), so another user's file does as well.
 
     O_CREAT is used only where there is no file: in a sticky folder the kernel refuses it on a file of somebody else
-    (fs.protected_regular), even to root.
+    (fs.protected_regular), even to root. What is no plain file is not opened: the folder is writable for everybody, and
+    through a planted link root would empty another file.
     """
     for _ in range(10):
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise HostError(f"{path}: is no plain file, so it is not our lock. Cure: sudo rm {path}")
         for flags in (os.O_RDWR, os.O_RDONLY):
             with suppress(FileNotFoundError, PermissionError):
-                return os.open(path, flags | os.O_CLOEXEC)
+                return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except FileExistsError:
@@ -94,6 +98,7 @@ def _acquire(
         else:
             return
         if not told:
-            waiting(f"another measurement (process {os.pread(descriptor, 32, 0).decode().strip() or '?'}) runs here")
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            waiting(f"another measurement (process {holder or '?'}) runs here")
             told = True
         time.sleep(poll_s)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sipa.energy.window import EnergyWindow
+from sipa.energy.window import EnergyWindow, Flag
 from sipa.trial import Row
 
 
@@ -17,7 +17,8 @@ class Baseline:
     """The idle machine round a trial.
 
     Attributes:
-        power_w: mean power of the summed domains in the idle windows; None if one of them is unavailable.
+        power_w: mean power of the summed domains in the idle windows; None if one of them is unavailable or cannot
+            be right.
         uncertainty_w: bound of its counting error.
         drift_w: power after less power before; None with fewer than two windows.
     """
@@ -30,7 +31,7 @@ class Baseline:
 def baseline(idle: Sequence[EnergyWindow]) -> Baseline:
     """The idle machine, from the idle windows before and after a trial, in this order."""
     length_s = math.fsum(window.duration_s for window in idle)
-    energy_j = _total([window.total_j for window in idle])
+    energy_j = _total([None if Flag.IMPLAUSIBLE in window.flags else window.total_j for window in idle])
     if energy_j is None or length_s <= 0:
         return Baseline()
     uncertainty_j = _total([window.total_uncertainty_j for window in idle])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.perf_stat import PerfStat, PerfStatEnergy
-from jobs.rows import phase_columns, phase_rows
+from jobs.rows import phase_columns, phase_flags, phase_rows
 from sipa.energy.window import EnergyWindow, Quality
 from sipa.errors import MeterError
 from sipa.spec.model import Scope
@@ -37,12 +37,13 @@ class ProcessEnergy:
 
 def by_meter(outer: EnergyWindow, scope: Scope) -> ProcessEnergy:
     """The process as the worker's own meter saw it."""
-    flags = (
-        ("scope: without energy counters there is nothing for perf stat to count; the process has estimates only",)
-        if scope is Scope.PROCESS
-        else ()
+    flags = phase_flags(PROCESS, outer)
+    if scope is Scope.PROCESS:
+        why = "without energy counters there is nothing for perf stat to count; the process has estimates only"
+        flags.append(f"scope: {why}")
+    return ProcessEnergy(
+        columns=phase_columns(PROCESS, [outer]), phases=tuple(phase_rows(PROCESS, outer)), flags=tuple(flags)
     )
-    return ProcessEnergy(columns=phase_columns(PROCESS, [outer]), phases=tuple(phase_rows(PROCESS, outer)), flags=flags)
 
 
 def by_perf_stat(perf_stat: PerfStat, output: Path, outer: EnergyWindow) -> ProcessEnergy:

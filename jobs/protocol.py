@@ -16,7 +16,7 @@ from jobs.net import net_columns
 from jobs.order import TrialOrder
 from jobs.process_scope import ProcessEnergy, by_meter, by_perf_stat
 from jobs.rest import Rest, rest
-from jobs.rows import control_columns, phase_rows
+from jobs.rows import control_columns, phase_flags, phase_rows
 from jobs.session import Session
 from jobs.watch import Progress
 from sipa.columns import SCHEMA_VERSION
@@ -109,8 +109,9 @@ def _result(
     before, after = rests
     findings, process = attempt.findings, _process_energy(order, session, attempt)
     windows = {"idle_before": before.idle, "idle_after": after.idle if after else None}
+    idle = {name: window for name, window in windows.items() if window is not None}
     row = {**known, **_row(order, session, findings, process)}
-    row |= _rest_columns(row, before, [window for window in windows.values() if window is not None])
+    row |= _rest_columns(row, before, list(idle.values()))
     seen = Observed(
         row=row,
         environment=session.identity.environment,
@@ -118,13 +119,14 @@ def _result(
         disagreements=findings["disagreements"],
     )
     tripped = after_trial(order.measurement, seen)
-    row["flags"] = [*known["flags"], *findings["flags"], *process.flags, *attempt.ended.flags, *tripped]
-    idle = [each for name, window in windows.items() if window is not None for each in phase_rows(name, window)]
+    doubts = [flag for name, window in idle.items() for flag in phase_flags(name, window)]
+    row["flags"] = [*known["flags"], *findings["flags"], *process.flags, *doubts, *attempt.ended.flags, *tripped]
+    resting = [each for name, window in idle.items() for each in phase_rows(name, window)]
     return TrialResult(
         trial_id=order.trial.trial_id,
         attempt=order.attempt,
         row=row,
-        phases=(*findings["phases"], *process.phases, *idle),
+        phases=(*findings["phases"], *process.phases, *resting),
         samples=tuple(findings["samples"]),
         environment=session.identity.environment,
         predictions=order.predictions if order.predictions.exists() else None,

@@ -160,6 +160,12 @@ def energy_flags(window: EnergyWindow) -> list[str]:
     return flags
 
 
+def phase_flags(phase: str, window: EnergyWindow) -> list[str]:
+    """Numbers of another phase that cannot be right; a null has its reason in the phases table."""
+    wrong = [each for each in window.parts() if Flag.IMPLAUSIBLE in each.flags]
+    return [f"energy {Flag.IMPLAUSIBLE.value} in {phase}: {each.reason or each.domain.id}" for each in wrong]
+
+
 def is_valid(window: EnergyWindow) -> bool:
     """Whether no number that was asked for is missing or impossible."""
     if window.source is MeterKind.NONE:

@@ -17,6 +17,7 @@ from jobs.rows import (
     is_valid,
     node_columns,
     phase_columns,
+    phase_flags,
     phase_rows,
     sample_rows,
     window_columns,
@@ -120,11 +121,13 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
     }
     for name in {phase.name for phase in recorder.phases}:
         columns |= phase_columns(name, [phase.window for phase in recorder.phases if phase.name == name])
+    others = [phase for phase in recorder.phases if phase is not measured]
+    doubts = [flag for phase in others for flag in phase_flags(phase.name, phase.window)]
     return {
         "columns": columns,
         "phases": [row for phase in recorder.phases for row in phase_rows(phase.name, phase.window)],
         "samples": sample_rows(measured.samples),
-        "flags": [*recorder.flags, *energy_flags(measured.window), *_node_flags(measured)],
+        "flags": [*recorder.flags, *energy_flags(measured.window), *doubts, *_node_flags(measured)],
         "valid": is_valid(measured.window),
         "unsteady": found.unsteady,
         "disagreements": list(measured.window.disagreements),

@@ -113,7 +113,7 @@ def judge(result: ControlResult, *, earlier: Iterable[ControlResult], peers: Ite
         peers: the last control of each node with the same CPU model in this session; its own is left out if given.
     """
     value = result.energy_total_j
-    if value is None:
+    if value is None or value <= 0:
         return Verdict(outside=False, doubtful=True, text=f"no energy: {result.reason or 'the counters gave none'}")
     own = _reference(_energy(each) for each in earlier if _is_own(each, result))
     alike = [_energy(each) for each in peers if _is_peer(each, result)]
@@ -227,11 +227,16 @@ def _is_own(each: ControlResult, result: ControlResult) -> bool:
     same = ("node", "control_id", "environment_id")
     itself = (each.session_id, each.sequence) == (result.session_id, result.sequence)
     alike = all(getattr(each, name) == getattr(result, name) for name in same)
-    return alike and not itself and each.energy_total_j is not None
+    return alike and not itself and _has_energy(each)
 
 
 def _is_peer(each: ControlResult, result: ControlResult) -> bool:
-    return each.node != result.node and each.control_id == result.control_id and each.energy_total_j is not None
+    return each.node != result.node and each.control_id == result.control_id and _has_energy(each)
+
+
+def _has_energy(result: ControlResult) -> bool:
+    """Not where counters stood still: a window of less than a second may show 0 J."""
+    return result.energy_total_j is not None and result.energy_total_j > 0
 
 
 def _energy(result: ControlResult) -> float:
@@ -253,7 +258,7 @@ def _cure(result: ControlResult) -> str:
 def _by_work(results: Iterable[ControlResult]) -> Mapping[tuple[str, str], list[ControlResult]]:
     found: dict[tuple[str, str], list[ControlResult]] = {}
     for each in results:
-        if each.energy_total_j is not None and each.energy_total_j > 0:
+        if _has_energy(each):
             found.setdefault((each.node, each.control_id), []).append(each)
     return found
 

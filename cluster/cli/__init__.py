@@ -5,14 +5,14 @@ message and an exit code: 2 usage or spec, 3 lease, 4 bootstrap, 5 the host refu
 failed, 7 trials remain, 130 interrupted, 1 a defect.
 """
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 
 from cluster.cli.lazy import LazyGroup
+from cluster.cli.output import silence
 from sipa import __version__
 from sipa.errors import SipaError, SpecError
 
@@ -70,11 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is after `>&-`
+            sys.stdout.flush()
     except (click.ClickException, click.Abort, KeyboardInterrupt, SipaError) as error:
         code = _complain(error)
     except BrokenPipeError:
-        code = _silence(sys.stdout)
+        silence(sys.stdout)
+        code = 1
     except Exception as error:
         error.add_note(
             f"This is a defect of {PROGRAM} {__version__}, not of your sweep; finished trials are safe. "
@@ -101,9 +103,3 @@ def _complain(error: BaseException) -> int:
         case _:
             click.echo("interrupted", err=True)
             return _INTERRUPTED
-
-
-def _silence(stream: TextIO) -> int:
-    """Nobody reads any more: keep the interpreter from complaining about it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return 1

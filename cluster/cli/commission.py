@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn, Self, TextIO, assert_never
 
 import click
 
-from cluster.cli.options import FOLDER, example, json_option
-from cluster.cli.output import say, write_json, write_table
+from cluster.cli.options import FOLDER, example, json_option, root_option
+from cluster.cli.output import folded, say, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,13 +43,7 @@ _LINE_EVERY_S = 60.0
     metavar="MIN",
     help="End the stress after MIN minutes, wrapped or not.  [default: 45]",
 )
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("/"),
-    metavar="DIR",
-    help="Read counters and host state below DIR: for rehearsals with a copied or made tree.",
-)
+@root_option()
 @click.option("--out", type=FOLDER, metavar="DIR", help="Put copies of both files into DIR.")
 @click.option("--list", "listing", is_flag=True, help="List the commissionings that are kept of this node, and stop.")
 @json_option("Print the verdicts and where the files are as one JSON record.")
@@ -69,7 +63,8 @@ def commission(
     It measures the idle node, the counters themselves, the control workload, and a stress that lasts
     until every package counter has wrapped, and keeps what it finds as a JSON and an HTML file, whose id
     stands in every row that this node measures. Nothing else may run meanwhile. Ctrl-C stops it and
-    keeps nothing. Exit code 5 means that it cannot measure energy here, or that a verdict says 'fail'.
+    keeps nothing. Exit code 5 means that it cannot measure energy here, or that a verdict says 'fail'
+    (of a real machine, not of a rehearsal with --root).
     """
     root = root.absolute()
     if listing:
@@ -154,25 +149,12 @@ def verdict_lines(findings: "Sequence[Finding]", *, width: int) -> Iterator[str]
     for each in findings:
         calm = each.verdict in ("ok", "unknown")
         verdict = each.verdict if calm else each.verdict.upper()
-        yield from _folded(f"{verdict:<7}  {each.title:<{titles}}  ", each.found, width)
+        yield from folded(f"{verdict:<7}  {each.title:<{titles}}  ", each.found, width)
         if each.verdict != "ok":
-            yield from _folded("         why   ", each.why, width)
+            yield from folded("         why   ", each.why, width)
         if each.cure:
             # A command is never folded, so that it can be pasted.
             yield f"         cure  {each.cure}"
-
-
-def _folded(label: str, text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(
-        text,
-        width=max(width, len(label) + 30),
-        initial_indent=label,
-        subsequent_indent=" " * len(label),
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [label.rstrip()]
 
 
 def _list(root: Path, *, as_json: bool) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.options import FOLDER, example, json_option
-from cluster.cli.output import say, write_json
+from cluster.cli.options import FOLDER, example, json_option, root_option
+from cluster.cli.output import folded, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,7 @@ _WIDEST = 100
 )
 @click.option("--node", is_flag=True, help="Check also what measuring needs: counters, processor, company, order.")
 @click.option("--restore", is_flag=True, help="First restore governor and turbo that a killed sweep left behind.")
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("/"),
-    metavar="DIR",
-    help="Read counters and host state below DIR: for rehearsals with a copied or made tree.",
-)
+@root_option()
 @json_option("Print one JSON record a check.")
 @click.option(
     "--results",
@@ -84,30 +78,17 @@ def check_lines(found: "Sequence[Check]", *, width: int = 80) -> "Iterator[str]"
 def _lines(check: "Check", names: int, width: int) -> "Iterator[str]":
     done = check.state in ("ok", "info")
     state = check.state if done else check.state.upper()
-    yield from _folded(f"  {state:<4}  {check.name:<{names}}  ", check.found, width)
+    yield from folded(f"  {state:<4}  {check.name:<{names}}  ", check.found, width)
     if done:
         return
-    yield from _folded("        why   ", check.why, width)
+    yield from folded("        why   ", check.why, width)
     label = "        cure  "
     if check.cure:
-        yield from _folded(label, check.cure, width)
+        yield from folded(label, check.cure, width)
         label = " " * len(label)
     for command in check.commands:
         yield label + command
         label = " " * len(label)
-
-
-def _folded(label: str, text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(
-        text,
-        width=max(width, len(label) + 20),
-        initial_indent=label,
-        subsequent_indent=" " * len(label),
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [label.rstrip()]
 
 
 def _verdict(found: "Sequence[Check]") -> str:

@@ -1,16 +1,19 @@
 """`measure`: the energy of any command, as people use `perf stat`."""
 
 import contextlib
+import io
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster.cli.options import FILE, example, json_option
-from cluster.cli.output import say, write_json
-from sipa.errors import MeterError, SipaError, UsageError
+from cluster.cli.options import FILE, example, json_option, root_option
+from cluster.cli.output import say, silence, write_json
+from sipa.errors import MeterError, ResultsError, SipaError, UsageError
 
 if TYPE_CHECKING:
     from jobs.measured.command import MeasuredCommand
@@ -21,6 +24,7 @@ FAILED = 125
 
 _STANDARD_ERROR = 2
 _LONGEST_S = 86_400.0
+_NARROWEST = 40
 
 
 class _OptionError(click.UsageError):
@@ -56,7 +60,7 @@ def _seconds(_ctx: click.Context, _parameter: click.Parameter, value: float) -> 
     epilog=example(
         "sipa-cluster measure -- python train.py --epochs 3",
         "sipa-cluster measure --idle 30 --repeat 5 -- ./benchmark",
-        "sipa-cluster measure --json -- make -j8 | jq .runs[0].energy_total_j",
+        "sipa-cluster measure --json -- make -j8 | jq '.runs[0].energy_total_j'",
     ),
 )
 @click.option(
@@ -87,13 +91,7 @@ def _seconds(_ctx: click.Context, _parameter: click.Parameter, value: float) -> 
     help="Run N times: mean, standard deviation, 95 % interval. The first failure is the last run.",
 )
 @click.option("--output", type=FILE, metavar="FILE", help="Write the report, or the JSON, to FILE.")
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("/"),
-    metavar="DIR",
-    help="Read counters and host state below DIR: for rehearsals with a copied or made tree.",
-)
+@root_option()
 @json_option("Print one JSON object on standard output; the command's own goes to standard error then.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND [ARGUMENT]...")
 @click.pass_context
@@ -137,6 +135,10 @@ def measure(
         say(f"error: {error}")
         if isinstance(error, MeterError) and "model" not in meters:
             say("On this command line: --meter model --idle-w W --max-w W")
+            say("What would let it be measured, to be pasted: sipa-cluster doctor --node. The command was not run.")
+        ctx.exit(FAILED)
+    except BrokenPipeError:
+        silence(sys.stdout)
         ctx.exit(FAILED)
     ctx.exit(measured.ended.exit_code)
 
@@ -159,27 +161,43 @@ def _model(meters: tuple[str, ...], idle_w: float | None, max_w: float | None) -
 
 
 @contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO | None]:
-    """The file for the report, open before anything is measured, so that no result is lost for want of a folder."""
+def _opened(output: Path | None) -> Iterator[io.RawIOBase | None]:
+    """The file for the report, open before anything is measured, so that no result is lost for want of a folder.
+
+    One that was made for nothing does not stay.
+    """
     if output is None:
         yield None
         return
+    made = not output.exists()
     try:
-        file = output.open("a", encoding="utf-8")
+        file = output.open("ab", buffering=0)
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
     with file:
-        yield file
+        try:
+            yield file
+        except BaseException:
+            if made and output.stat().st_size == 0:
+                output.unlink()
+            raise
 
 
-def _report(measured: "MeasuredCommand", file: TextIO | None, *, as_json: bool) -> None:
-    if file is not None:
-        file.truncate(0)
+def _width() -> int:
+    """That of the terminal if it is a narrow one, otherwise the usual one."""
+    from jobs.measured.text import WIDTH
+
+    if sys.stderr is None or not sys.stderr.isatty():
+        return WIDTH
+    return max(_NARROWEST, min(WIDTH, os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH))
+
+
+def _report(measured: "MeasuredCommand", file: io.RawIOBase | None, *, as_json: bool) -> None:
     if not as_json:
-        from jobs.measured.text import lines
+        from jobs.measured.text import WIDTH, lines
 
-        for line in lines(measured):
-            click.echo(line, file=file, err=file is None)
+        text = "\n".join(lines(measured, width=_width() if file is None else WIDTH))
+        say(text) if file is None else _write(file, text)
         return
     from jobs.measured.record import record
 
@@ -189,5 +207,20 @@ def _report(measured: "MeasuredCommand", file: TextIO | None, *, as_json: bool) 
     if file is None:
         write_json(found)
     else:
-        json.dump(found, file, allow_nan=False, indent=2)
-        file.write("\n")
+        _write(file, json.dumps(found, allow_nan=False, indent=2))
+
+
+def _write(file: io.RawIOBase, text: str) -> None:
+    """Replace what the file holds.
+
+    Raises:
+        ResultsError: the disk is full.
+    """
+    try:
+        with contextlib.suppress(OSError):  # no device or pipe can be
+            file.truncate(0)
+        rest = f"{text}\n".encode()
+        while rest:
+            rest = rest[file.write(rest) or 0 :]
+    except OSError as error:
+        raise ResultsError(f"the report could not be written: {error.strerror}") from error

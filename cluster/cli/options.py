@@ -34,6 +34,17 @@ def results_option() -> Callable[[Command], Command]:
     )
 
 
+def root_option() -> Callable[[Command], Command]:
+    """`--root`: where `sys`, `proc` and `dev` are."""
+    return click.option(
+        "--root",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path("/"),
+        metavar="DIR",
+        help="Read counters and host state below DIR: for rehearsals with a copied or made tree.",
+    )
+
+
 def sweep_file_argument() -> Callable[[Command], Command]:
     """`SWEEP.toml`."""
     return click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="SWEEP.toml")

@@ -4,10 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 import click
 
 _GAP = "  "
+
+_LEAST = 20
+"""Narrower than this no prose is folded, whatever the terminal."""
 
 
 def write_json(value: object) -> None:
@@ -67,6 +71,25 @@ def _folded(lines: Sequence[Sequence[str]], numeric: Sequence[bool], width: int)
     with terminal.capture() as captured:
         terminal.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def folded(label: str, text: str, width: int) -> list[str]:
+    """Prose behind a label, folded so that it stays in its column; words are never cut, because paths are pasted."""
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        width=max(width, len(label) + _LEAST),
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [label.rstrip()]
+
+
+def silence(stream: TextIO) -> None:
+    """Nobody reads any more: keep the interpreter from complaining about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.options import example, json_option, results_option, sweep_file_argument
+from cluster.cli.options import example, json_option, results_option, root_option, sweep_file_argument
 from cluster.cli.output import say, write_json
 from cluster.cli.remarks import say_remarks
 
@@ -40,13 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--ray", is_flag=True, help="Drive the worker through Ray instead of in this process.")
 @click.option("--local", is_flag=True, help="On this machine, whatever the file's testbed.")
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("/"),
-    metavar="DIR",
-    help="Read counters and host state below DIR: for rehearsals with a copied or made tree.",
-)
+@root_option()
 @json_option("Print every event as one JSON record.")
 @results_option()
 @click.pass_context

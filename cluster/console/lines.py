@@ -30,6 +30,7 @@ SHORT = 8
 CTRL_C = "Ctrl-C"
 """The reason of a drain that the user asked for at the terminal."""
 
+_WORK = "unit"
 _FIGURES = (
     ("time_per_image_s", "s/image", ""),
     ("time_per_work_unit_s", "s/unit", ""),
@@ -152,9 +153,10 @@ def figures(row: Row) -> str:
 
 def _figures(row: Row) -> Iterator[str]:
     per_image = row.get("time_per_image_s") is not None
+    work = one_line(str(row.get("work_unit") or _WORK))
     for name, unit, remark in _FIGURES:
         if row.get(name) is not None and not (per_image and "work_unit" in name):
-            yield quantity(row[name], unit) + remark
+            yield quantity(row[name], unit.replace(_WORK, work)) + remark
     if row.get("map_50_95") is not None:
         yield f"AP {quantity(row['map_50_95'], '1')}"
     if row.get("valid") is False:

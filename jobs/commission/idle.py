@@ -114,10 +114,10 @@ def _judge_drift(idle: Idle) -> Finding:
         return finding("idle-drift", "Idle drift", Verdict.FAIL, idle.window.reasons, why=why, cure=_LOOK)
     if total.drift_w_per_h is None or total.mean_w <= 0:
         return finding("idle-drift", "Idle drift", Verdict.UNKNOWN, "too few samples", why=why, cure=_AGAIN)
-    share = abs(total.drift_w_per_h) * idle.window.duration_s / 3600 / total.mean_w
-    found = (
-        f"{total.mean_w:.2f} W, {total.drift_w_per_h:+.2f} W/h: {share:.2%} of it in {idle.window.duration_s:.0f} s"
-        + _temperatures(idle)
+    drift_w = total.drift_w_per_h * idle.window.duration_s / 3600
+    share = abs(drift_w) / total.mean_w
+    found = f"{total.mean_w:.2f} W, {drift_w:+.2f} W ({share:.2%}) in {idle.window.duration_s:.0f} s" + _temperatures(
+        idle
     )
     return finding("idle-drift", "Idle drift", graded(share, MAX_DRIFT, BAD_DRIFT), found, why=why, cure=_SETTLE)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from typing import Any
 
 from jobs.commission.distribution import Distribution
@@ -12,7 +11,7 @@ from jobs.commission.record import Commissioning
 from jobs.commission.thresholds import THRESHOLDS
 from jobs.commission.verdict import Verdict, in_short
 from sipa import __version__
-from sipa.analysis.style import DARK_PALETTE, PALETTE
+from sipa.analysis import pages
 from sipa.analysis.svg import inline_svg
 
 _NONE = "–"
@@ -39,26 +38,20 @@ def render(found: Commissioning, commission_id: str) -> str:
         found: what to show.
         commission_id: of its content.
     """
-    import jinja2
-
-    template = files("jobs.commission").joinpath("templates", "commissioning.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(template).render(
-        found=found,
-        commission_id=commission_id,
-        version=__version__,
-        palettes=tuple(zip(PALETTE, DARK_PALETTE, strict=True)),
-        took=f"{found.duration_s / 60:.0f} min" if found.duration_s >= 120 else f"{found.duration_s:.0f} s",
-        began=f"{datetime.fromisoformat(found.started_at):%Y-%m-%d %H:%M} UTC",
-        findings=sorted(found.findings, key=lambda each: -list(Verdict).index(each.verdict)),
-        tiles=tuple(_tiles(found)),
-        figures=[_figure(drawn, f"figure-{drawn.key}") for drawn in figures(found)],
-        tables=tuple(_tables(found)),
-        machine=tuple(_flat(found.environment)),
-        thresholds=THRESHOLDS,
-    )
+    values = {
+        "found": found,
+        "commission_id": commission_id,
+        "version": __version__,
+        "took": f"{found.duration_s / 60:.0f} min" if found.duration_s >= 120 else f"{found.duration_s:.0f} s",
+        "began": f"{datetime.fromisoformat(found.started_at):%Y-%m-%d %H:%M} UTC",
+        "findings": sorted(found.findings, key=lambda each: -list(Verdict).index(each.verdict)),
+        "tiles": tuple(_tiles(found)),
+        "figures": [_figure(drawn, f"figure-{drawn.key}") for drawn in figures(found)],
+        "tables": tuple(_tables(found)),
+        "machine": tuple(_flat(found.environment)),
+        "thresholds": THRESHOLDS,
+    }
+    return pages.render("jobs.commission", "commissioning.html", values)
 
 
 def _figure(drawn: Drawn, key: str) -> Mapping[str, Any]:

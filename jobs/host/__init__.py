@@ -35,19 +35,21 @@ def knobs(
     """Set what the sweep file asks for, where it differs; yields what was changed. What a crash left is healed first.
 
     Args:
-        measurement: its governor and turbo; None leaves a knob alone.
+        measurement: its governor and turbo; None leaves a knob alone, and others must leave them alone too.
         root: where `sys` is.
         patience_s: how long to wait for sessions that want other values, or are just restoring theirs.
 
     Raises:
         HostError: this host cannot be set so, another session holds it otherwise, or it could not be restored.
     """
-    if measurement.governor is None and measurement.turbo is None:
-        restore_left_behind(root)
-        yield ()
-        return
     with opened(root) as lock:
-        if _alone(lock, measurement, root, patience_s) and (settings := differing(measurement, root)):
+        if measurement.governor is None and measurement.turbo is None:
+            # Nobody else may turn them meanwhile either: the fingerprint says what they were at the start.
+            if lock.try_exclusive():
+                heal(root)
+            lock.share()
+            yield ()
+        elif _alone(lock, measurement, root, patience_s) and (settings := differing(measurement, root)):
             with _changed(settings, root, lock):
                 yield settings
         else:
@@ -91,7 +93,7 @@ def _alone(lock: KnobLock, measurement: "MeasurementSpec", root: Path, patience_
         time.sleep(_POLL_S)
     pid = user(root)
     raise HostError(
-        f"{wrong}, and another sweep{f' (process {pid})' if pid else ''} that wants it so runs on this node. "
+        f"{wrong}, and another sweep{f' (process {pid})' if pid else ''} that measures so runs on this node. "
         "Cure: wait until it has ended, or ask for the same in both files"
     )
 

@@ -35,7 +35,9 @@ def restore_session(session: str, root: Path, *, wait: Callable[[], object] = la
     if not _of(session, path):
         return ()
     wait()
-    return _settle(path, _of(session, path), root)
+    # Meanwhile somebody else may have restored them, and the journal may be that of the next session.
+    entries = _of(session, path)
+    return _settle(path, entries, root) if entries else ()
 
 
 def restore_left_behind(root: Path = Path("/")) -> tuple[Setting, ...]:

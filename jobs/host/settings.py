@@ -193,13 +193,17 @@ def _write(path: Path, value: str) -> str | None:
 
 
 def _write_with_sudo(settings: Sequence[Setting]) -> str | None:
-    """Write as root, one call a value; why not, or None. Without a password, or not at all: nobody may be there."""
+    """Write as root, one call a value; why not, or None.
+
+    Without a password, or not at all: nobody may be there. `-k` leaves a password out of account that was typed a
+    moment ago: it is forgotten by the time when the knobs are restored, and the guardian has no terminal.
+    """
     if (sudo := shutil.which("sudo")) is None:
         return "permission denied, and there is no sudo"
     for value in dict.fromkeys(each.wanted for each in settings):
         paths = [each.path for each in settings if each.wanted == value]
         try:
-            command = [sudo, "-n", "tee", "--", *paths]
+            command = [sudo, "-n", "-k", "tee", "--", *paths]
             ended = subprocess.run(
                 command, input=f"{value}\n".encode(), capture_output=True, timeout=_SUDO_S, check=False
             )

@@ -7,12 +7,12 @@ command, not the measurement: what it used until then is still a result.
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs import cpu_time, frequency, host_state
+from jobs import cpu_time, frequency, host_state, sysfs
 from jobs.cpu_time import CpuTimes, CpuUse
 from jobs.lock import default_path, exclusive
 from jobs.measured import foreground
@@ -23,13 +23,16 @@ from sipa.energy.meter import EnergyMeter
 from sipa.energy.power_model import PowerModel, read_cpu_times
 from sipa.energy.source import MeterKind
 from sipa.energy.window import EnergyWindow
-from sipa.errors import MeterError
+from sipa.errors import HostError, MeterError
 from sipa.trial import Row
 
 METERS = (MeterKind.POWERCAP, MeterKind.PERF)
 """What is used when nothing is asked for: the first that can be, the other as a check; never the model."""
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+CPU_USE_FROM_S = 10 * _TICK_S
+"""Shorter runs have no CPU use: /proc/stat counts in ticks, and one more or less would be most of it."""
 
 Say = Callable[[str], None]
 
@@ -118,14 +121,14 @@ def measure(order: MeasureOrder, *, say: Say) -> MeasuredCommand:
 
     Raises:
         MeterError: none of the meters can be used here.
-        HostError: the node's lock cannot be had.
+        HostError: the node's lock cannot be had, as inside another measurement.
     """
     with EnergyMeter(order.meters, root=order.root, model=order.model) as meter:
         if (ended := foreground.unrunnable(order.command)) is not None:
             return _result(order, meter, ended=ended)
         sensor, node_reason = _sensor(order.root)
         lock = order.lock or default_path()
-        with exclusive(lock, waiting=lambda who: say(f"waiting: {who}"), give_up=lambda: False):
+        with exclusive(lock, waiting=lambda who: say(f"waiting: {who}"), give_up=lambda: _pointless(lock)):
             before = _idle(order, meter, say, "before")
             runs = _runs(order, meter, sensor, say)
             after = None if runs[-1].ended.interrupted else _idle_after(order, meter, say)
@@ -175,7 +178,7 @@ def _run(order: MeasureOrder, meter: EnergyMeter, sensor: DcmiSensor | None) -> 
     started_at = datetime.now(UTC)
     with meter.window("command") as window:
         ended = foreground.run(order.command, stdout=order.stdout)
-    use = _use(cpu, _cpu_times(order.root, ended.own_cpu_s))
+    use = _use(cpu, _cpu_times(order.root, ended.own_cpu_s), window.energy.duration_s)
     return MeasuredRun(
         started_at=started_at,
         window=window.energy,
@@ -215,11 +218,36 @@ def _cpu_times(root: Path, command_s: float) -> CpuTimes:
     return CpuTimes(busy_s=ticks.busy * _TICK_S, total_s=ticks.total * _TICK_S, own_s=own_s)
 
 
-def _use(begin: CpuTimes, end: CpuTimes) -> CpuUse:
+def _use(begin: CpuTimes, end: CpuTimes, length_s: float) -> CpuUse:
     """CPU use of one run; nothing is known of others where /proc/stat stands still, as in a copied tree."""
     use = cpu_time.between(begin, end)
-    foreign_s = None if use.utilisation is None else use.foreign_s
-    return CpuUse(utilisation=use.utilisation, foreign_s=foreign_s, own_s=use.own_s)
+    if use.utilisation is None or length_s < CPU_USE_FROM_S:
+        return CpuUse(utilisation=None, foreign_s=None, own_s=use.own_s)
+    return CpuUse(utilisation=use.utilisation, foreign_s=use.foreign_s, own_s=use.own_s)
+
+
+def _pointless(lock: Path) -> bool:
+    """Whether waiting for the lock's holder has no end; never so if this returns at all.
+
+    Raises:
+        HostError: who holds it waits for this process, being the one that started it.
+    """
+    holder = (sysfs.text(lock) or "").strip()
+    if holder.isdigit() and int(holder) in _ancestors():
+        raise HostError(
+            f"this runs inside another measurement (process {holder}), which would wait for itself. "
+            f"Cure: measure the outer command, or the inner one, not both"
+        )
+    return False
+
+
+def _ancestors() -> Iterator[int]:
+    """The processes that this one was started by, from its parent on."""
+    pid = os.getppid()
+    while pid > 1:
+        yield pid
+        stat = sysfs.text(Path(f"/proc/{pid}/stat")) or ""
+        pid = int(stat.rpartition(")")[2].split()[1]) if ")" in stat else 0
 
 
 def _sensor(root: Path) -> tuple[DcmiSensor | None, str | None]:

@@ -79,7 +79,19 @@ def statistics(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         values = [run[name] for run in runs]
         if all(isinstance(value, float) and math.isfinite(value) for value in values):
             found[name] = asdict(mean_interval(values))
+    if "energy_net_j" in found:
+        found["energy_net_j"]["idle_uncertainty_j"] = idle_uncertainty_j(runs)
     return found
+
+
+def idle_uncertainty_j(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """What the idle power's uncertainty makes of a mean net energy.
+
+    All runs have the same idle windows and so the same error: repeating does not lessen it, and no interval shows it.
+    """
+    bounds = [(run["energy_net_uncertainty_j"], run["energy_total_uncertainty_j"]) for run in runs]
+    known = [net_j - total_j for net_j, total_j in bounds if net_j is not None and total_j is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(bounds) else None
 
 
 def _details(measured: MeasuredCommand, run: MeasuredRun) -> dict[str, Any]:

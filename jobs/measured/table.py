@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.measured.command import MeasuredCommand
+from jobs.measured.record import idle_uncertainty_j
 from sipa.analysis.intervals import Estimate, mean_interval
 from sipa.energy.readings import DomainKind
 from sipa.trial import Row
@@ -29,11 +30,13 @@ class _Line:
     Attributes:
         joules: in each run.
         uncertainties_j: of each.
+        common_j: uncertainty that all runs share, so that their interval does not show it; None if it is not known.
     """
 
     name: str
     joules: Sequence[float | None]
     uncertainties_j: Sequence[float | None]
+    common_j: float | None = 0.0
     note: str = ""
 
     @property
@@ -44,12 +47,13 @@ class _Line:
 
     @property
     def spread_j(self) -> float | None:
-        """Half the 95 % interval of the mean; of a single run its counting uncertainty."""
-        if self.mean_j is None:
+        """Half the 95 % interval of the mean, and what all runs share; of a single run its counting uncertainty."""
+        if self.mean_j is None or self.common_j is None:
             return None
         if len(self.joules) == 1:
             return self.uncertainties_j[0]
-        return mean_interval([value for value in self.joules if value is not None]).half_width
+        half_width = mean_interval([value for value in self.joules if value is not None]).half_width
+        return None if half_width is None else half_width + self.common_j
 
 
 def energy_table(measured: MeasuredCommand, rows: Sequence[Row]) -> Iterator[str]:
@@ -73,16 +77,17 @@ def run_table(measured: MeasuredCommand, rows: Sequence[Row]) -> Iterator[str]:
     summaries = {name: _summary(rows, column) for name, (column, _) in columns.items()}
     decimals = {name: _decimals([summary.sd if summary else None]) for name, summary in summaries.items()}
 
-    def line(label: str, values: Mapping[str, float | None]) -> str:
-        cells = [number_text(values[name], unit, decimals[name]) for name, (_, unit) in columns.items()]
-        mark = "  ESTIMATE" if "energy" in columns else ""
-        return _run_cells(label, cells) + mark
+    def line(label: str, values: Mapping[str, float | None]) -> list[str]:
+        return [label, *(number_text(values[name], unit, decimals[name]) for name, (_, unit) in columns.items())]
 
-    yield _run_cells("run", list(columns))
-    for number, row in enumerate(rows, start=1):
-        yield line(str(number), {name: row[column] for name, (column, _) in columns.items()})
-    yield line("mean", {name: summary.mean if summary else None for name, summary in summaries.items()})
-    yield line("sd", {name: summary.sd if summary else None for name, summary in summaries.items()})
+    found = [line(str(n), {name: row[each] for name, (each, _) in columns.items()}) for n, row in enumerate(rows, 1)]
+    found.append(line("mean", {name: summary.mean if summary else None for name, summary in summaries.items()}))
+    found.append(line("sd", {name: summary.sd if summary else None for name, summary in summaries.items()}))
+    mark = "  ESTIMATE" if "energy" in columns else ""
+    heading = ["run", *columns]
+    widths = [max(map(len, cells)) for cells in zip(heading, *found, strict=True)]
+    yield _run_cells(heading, widths)
+    yield from (_run_cells(cells, widths) + mark for cells in found)
 
 
 def _run_columns(measured: MeasuredCommand) -> dict[str, tuple[str, str]]:
@@ -128,7 +133,8 @@ def _net(rows: Sequence[Row]) -> _Line:
         name="net",
         joules=[row["energy_net_j"] for row in rows],
         uncertainties_j=[row["energy_net_uncertainty_j"] for row in rows],
-        note="total less idle power",
+        common_j=idle_uncertainty_j(rows) if len(rows) > 1 else 0.0,
+        note="less idle, its ± added" if len(rows) > 1 else "total less idle power",
     )
 
 
@@ -150,7 +156,9 @@ def _estimate(rows: Sequence[Row], length_s: float) -> str:
     if mean_j is None:
         return _cells("machine", UNAVAILABLE, "", "ESTIMATE")
     power_w = number_text(mean_j / length_s, "W", 1) if length_s > 0 else ""
-    return _cells("machine", number_text(mean_j, "J", 1), power_w, "ESTIMATE")
+    # Two digits at least: no estimate that there is reads 0.
+    decimals = 1 if mean_j >= 1 else _decimals([mean_j])
+    return _cells("machine", number_text(mean_j, "J", decimals), power_w, "ESTIMATE")
 
 
 def _summary(rows: Sequence[Mapping[str, float | None]], column: str) -> Estimate | None:
@@ -168,5 +176,6 @@ def _cells(name: str, energy: str, power: str, spread: str, note: str = "") -> s
     return f"  {name:<9} {energy:>14} {power:>11} {spread:>14}  {note}".rstrip()
 
 
-def _run_cells(name: str, cells: Sequence[str]) -> str:
-    return f"  {name:<5}" + "".join(f" {cell:>14}" for cell in cells)
+def _run_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    return f"  {first[0]:<{first[1]}}" + "".join(f"   {cell:>{width}}" for cell, width in others)

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from jobs.measured.command import METERS, MeasuredCommand, MeasuredRun
+from jobs.measured.command import CPU_USE_FROM_S, METERS, MeasuredCommand, MeasuredRun
 from jobs.measured.record import run_columns
 from jobs.measured.table import energy_table, run_table
 from jobs.net import baseline
@@ -17,32 +17,39 @@ from sipa.trial import Row
 WIDTH = 80
 
 _LABEL = 14
+_BMC_SEES_FROM_S = 30.0
+"""Nobody says over what a BMC averages; what it shows after so long should be of the command alone."""
 
 
-def lines(measured: MeasuredCommand) -> Iterator[str]:
-    """The report; of a command that never ran only that."""
+def lines(measured: MeasuredCommand, *, width: int = WIDTH) -> Iterator[str]:
+    """The report; of a command that never ran only that.
+
+    Args:
+        measured: the command.
+        width: of the lines; tables, paths and commands may be wider.
+    """
     if not measured.runs:
         yield f"{measured.ended.how}: nothing was measured"
         return
     rows = [run_columns(measured, run) for run in measured.runs]
     yield ""
-    yield from _heading(measured)
+    yield from _heading(measured, width)
     yield ""
     yield from energy_table(measured, rows)
     if summed := measured.runs[0].window.summed:
-        yield from _wrapped(f"total = {' + '.join(summed)}", "  ")
+        yield from _wrapped(f"total = {' + '.join(summed)}", width, "  ")
     yield ""
     if len(rows) > 1:
         yield from run_table(measured, rows)
         yield ""
     for label, text in _facts(measured, rows):
-        yield from _wrapped(f"{label:<{_LABEL}}{text}", "  ", " " * (2 + _LABEL))
+        yield from _wrapped(f"{label:<{_LABEL}}{text}", width, "  ", " " * (2 + _LABEL))
     yield ""
 
 
-def _heading(measured: MeasuredCommand) -> Iterator[str]:
+def _heading(measured: MeasuredCommand, width: int) -> Iterator[str]:
     runs = f", mean of {len(measured.runs)} runs" if len(measured.runs) > 1 else ""
-    command = textwrap.shorten(shlex.join(measured.order.command), WIDTH - 12 - len(runs), placeholder=" ...")
+    command = textwrap.shorten(shlex.join(measured.order.command), width - 12 - len(runs), placeholder=" ...")
     yield f" Energy of {command}{runs}"
     estimate = measured.runs[0].window.estimate
     if estimate is not None:
@@ -57,7 +64,7 @@ def _heading(measured: MeasuredCommand) -> Iterator[str]:
         )
     if str(measured.order.root) != "/":
         what += f" Rehearsal: counters below {measured.order.root}."
-    yield from _wrapped(what, " ")
+    yield from _wrapped(what, width, " ")
 
 
 def _facts(measured: MeasuredCommand, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -70,11 +77,12 @@ def _facts(measured: MeasuredCommand, rows: Sequence[Row]) -> Iterator[tuple[str
     yield from _cpus(rows)
     yield from _warmth(rows)
     if runs[-1].node is not None:
-        yield from _node(runs[-1].node, rows[-1]["power_total_w"])
+        yield from _node(runs[-1].node, rows[-1]["power_total_w"], rows[-1]["window_s"])
     yield from _checks(measured)
     yield from _quality(runs, rows)
     for reason in measured.passed_over:
-        yield "no check" if measured.order.meters == METERS else "not used", reason
+        checking = measured.order.meters == METERS and measured.source == METERS[0]
+        yield "no check" if checking else "not used", reason
     for note in dict.fromkeys(flag for run in runs for flag in energy_flags(run.window)):
         yield "note", note
 
@@ -88,7 +96,9 @@ def _idle(measured: MeasuredCommand) -> Iterator[tuple[str, str]]:
     if measured.order.idle_s <= 0:
         return
     found = baseline(measured.idle)
-    if found.power_w is None:
+    if measured.runs[0].window.estimate is not None:
+        yield "idle power", "not measured: there is no net of an estimate"
+    elif found.power_w is None:
         yield "idle power", "unavailable"
     elif found.drift_w is None:
         yield "idle power", f"{found.power_w:.2f} W before; not measured after, so its drift is not known"
@@ -102,7 +112,8 @@ def _idle(measured: MeasuredCommand) -> Iterator[tuple[str, str]]:
 def _cpus(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     utilisation, foreign = _mean_of(rows, "cpu_utilisation"), _mean_of(rows, "foreign_cores")
     if utilisation is None or foreign is None:
-        yield "CPUs", "use of the CPUs, by the command and by others, is not known"
+        short = ": the command is too short" if min(row["window_s"] for row in rows) < CPU_USE_FROM_S else ""
+        yield "CPUs", f"use of the CPUs, by the command and by others, is not known{short}"
     else:
         yield "CPUs", f"{100 * utilisation:.1f} % busy; other processes used {foreign:.3f} cores"
     if (hertz := _mean_of(rows, "frequency_effective_hz")) is not None:
@@ -121,13 +132,15 @@ def _warmth(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
         yield "throttling", text or f"none ({', '.join(told)})"
 
 
-def _node(reading: DcmiReading, power_w: float | None) -> Iterator[tuple[str, str]]:
+def _node(reading: DcmiReading, power_w: float | None, length_s: float) -> Iterator[tuple[str, str]]:
     if reading.power_w is None:
         yield "node", reading.reason or "no power reading"
     else:
         text = f"{reading.power_w} W right after, by its BMC (DCMI): whole watts, seconds old"
         if power_w is not None and power_w > reading.power_w:
-            text += f". That is less than the {power_w:.1f} W above, so one of them is wrong"
+            short = length_s < _BMC_SEES_FROM_S
+            why = "the command was too short for the BMC to see it" if short else "one of them is wrong"
+            text += f". That is less than the counters' {power_w:.1f} W: {why}"
         yield "node", text
     if reading.inlet_c is not None:
         yield "inlet", f"{reading.inlet_c:.0f} °C"
@@ -185,11 +198,11 @@ def _mean_of(rows: Sequence[Row], column: str) -> float | None:
     return None if total is None else total / len(rows)
 
 
-def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    """Lines of at most `WIDTH` characters; paths and commands are not cut, so that they can be pasted."""
+def _wrapped(text: str, width: int, first: str, rest: str | None = None) -> list[str]:
+    """Lines of at most `width` characters; paths and commands are not cut, so that they can be pasted."""
     return textwrap.wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=first,
         subsequent_indent=first if rest is None else rest,
         break_long_words=False,

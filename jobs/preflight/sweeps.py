@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.commission.registry import latest_id
+from jobs.commission.registry import find, latest_id
 from jobs.environment import node_uid
 from jobs.host import left_behind, user
 from jobs.host.settings import Setting
@@ -98,8 +98,11 @@ def _room(results: Path) -> Check:
     why = "a trial whose row cannot be written is lost"
     place = next(each for each in (results.absolute(), *results.absolute().parents) if each.exists())
     free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        found, cure = f"this user may not write at {place}", "choose another place with --results"
+        return _check("room for results", CheckState.WARN, found, why, cure)
     found = f"{free / 2**30:.1f} GiB free at {place}"
-    if free >= _FREE_BYTES and os.access(place, os.W_OK):
+    if free >= _FREE_BYTES:
         return _check("room for results", CheckState.OK, found, why)
     cure = "free some space, or choose another place with --results"
     return _check("room for results", CheckState.WARN, found, why, cure)
@@ -107,8 +110,16 @@ def _room(results: Path) -> Check:
 
 def _commissioning(root: Path) -> Check:
     why = "it is the evidence that this node's counters are to be trusted; its id stands in every row"
-    found = latest_id(node_uid(root), root)
-    if found is not None:
-        return _check("commissioning", CheckState.OK, found, why)
-    cure = "once for each node, about an hour (--quick shortens it):"
-    return _check("commissioning", CheckState.WARN, "none", why, cure, "sipa-cluster commission")
+    number = latest_id(node_uid(root), root)
+    kept = find(number, root) if number is not None else None
+    if kept is None:
+        cure = "once for each node, about an hour (--quick shortens it):"
+        return _check("commissioning", CheckState.WARN, "none", why, cure, "sipa-cluster commission")
+    verdict = kept.content.get("verdict")
+    found = f"{kept.commission_id}, verdict {verdict}"
+    if verdict == "fail":
+        cure = f"see {kept.page}, cure what fails, and commission it again:"
+        return _check("commissioning", CheckState.WARN, found, why, cure, "sipa-cluster commission")
+    if kept.quick:
+        return _check("commissioning", CheckState.INFO, f"{found}, a shortened one: weak evidence", why)
+    return _check("commissioning", CheckState.OK, found, why)

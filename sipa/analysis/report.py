@@ -7,19 +7,17 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sipa import __version__
-from sipa.analysis import sections
+from sipa.analysis import pages, sections
 from sipa.analysis.advice import advise
 from sipa.analysis.charts import Chart
 from sipa.analysis.facts import SweepFacts, read_facts
 from sipa.analysis.figures import Drawn, figures
 from sipa.analysis.quantities import Role
 from sipa.analysis.stats import SweepSummary, summarize
-from sipa.analysis.style import DARK_PALETTE, PALETTE
 from sipa.analysis.svg import inline_svg
 from sipa.analysis.tables import text_table
 from sipa.analysis.threats import threats
@@ -61,14 +59,8 @@ def write_report(
 
 def render(facts: SweepFacts, *, confidence: float, with_invalid: bool, now: datetime) -> str:
     """The report as HTML text."""
-    import jinja2
-
-    template = files("sipa.analysis").joinpath("templates", "report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     summary = summarize(facts.trials, levels=facts.levels, confidence=confidence, with_invalid=with_invalid)
-    return environment.from_string(template).render(_context(facts, summary, now))
+    return pages.render("sipa.analysis", "report.html", _context(facts, summary, now))
 
 
 def _context(facts: SweepFacts, summary: SweepSummary, now: datetime) -> Mapping[str, Any]:
@@ -103,7 +95,6 @@ def _context(facts: SweepFacts, summary: SweepSummary, now: datetime) -> Mapping
         "place": facts.folder.path.as_posix(),
         "method": method(facts, summary),
         "versions": ", ".join(sorted({str(each) for each in facts.trials["code_version"].dropna()})),
-        "palettes": tuple(zip(PALETTE, DARK_PALETTE, strict=True)),
     }
 
 

@@ -42,6 +42,7 @@ _NAMES = ("ipmitool", "ipmi-dcmi")
 _FOLDERS = ("usr/bin", "usr/sbin", "bin")
 _DEVICES = ("dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0")
 _NO_READING_W = 0xFFFF
+_REAP_S = 0.5
 _POWER_SUPPLY = 10
 
 
@@ -226,14 +227,22 @@ def _ask(program: Path, question: Sequence[str], deadline: float) -> _Answer | N
         )
     except OSError as error:
         return _Answer(code=127, text=f"cannot be started: {error.strerror}")
-    with process:
-        try:
-            text, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            return None
+    try:
+        text, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        _give_up(process)
+        return None
     return _Answer(code=process.returncode, text=text.decode(errors="replace"))
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, and hardly wait: what hangs in the driver, or runs as root through sudo, does not die of it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.stdout is not None:
+        process.stdout.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_REAP_S)
 
 
 def _program(root: Path) -> Path:

@@ -169,19 +169,26 @@ def _domain(zone: Zone) -> Domain:
 def max_power_w(zone: Zone) -> float:
     """What no reading can exceed: the largest limit that the zone declares, with a margin, or a fallback.
 
-    Limits stay readable for everybody: only the counters themselves are closed.
+    `max_power_uw` is the power that the part is sold for. Firmware sets the limits that are enforced far above it (a
+    15 W part with 25 W and 61 W: linux-surface issue 221), or so high that they are none. Limits stay readable for
+    everybody: only the counters themselves are closed.
     """
-    declared = [
-        power_uw
-        for constraint in zone.folder.glob("constraint_*_max_power_uw")
-        if (power_uw := _number(constraint)) and not _is_peak(constraint)
-    ]
-    return PEAK_FACTOR * max(declared) / 1e6 if declared else FALLBACK_MAX_POWER_W[zone.kind]
+    sold_for, enforced = _watts(zone, "max_power_uw"), _watts(zone, "power_limit_uw")
+    fallback = FALLBACK_MAX_POWER_W[zone.kind]
+    if not sold_for:
+        return fallback
+    return max(PEAK_FACTOR * sold_for, min(PEAK_FACTOR * enforced, fallback))
 
 
-def _is_peak(constraint: Path) -> bool:
+def _watts(zone: Zone, which: str) -> float:
+    """The largest of a zone's limits, 0 where it tells none."""
+    found = [_number(path) for path in zone.folder.glob(f"constraint_*_{which}") if not _is_peak(path, which)]
+    return max((power_uw for power_uw in found if power_uw), default=0) / 1e6
+
+
+def _is_peak(constraint: Path, which: str) -> bool:
     """Whether a limit is PL4, for which the kernel has already doubled PL2."""
-    name = constraint.with_name(constraint.name.replace("max_power_uw", "name"))
+    name = constraint.with_name(constraint.name.replace(which, "name"))
     try:
         return name.read_text(encoding="ascii").strip() == "peak_power"
     except OSError:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from cluster.console import console_for
 from cluster.console.board import Board
-from cluster.console.lines import Lines, headline, one_line
+from cluster.console.lines import Lines, figures, headline, one_line
 from cluster.console.ndjson import JsonLines
 from cluster.console.quantities import clock, duration, quantity
 from cluster.console.records import from_record
@@ -334,6 +334,19 @@ class TestLive:
 
 
 WORDS = ["sweep", "control", "done", "failed", "control", "quarantine", "enough", "drain", "done", "end"]
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"work_unit": "megabyte", "time_per_work_unit_s": 0.0284}, "28.4 ms/megabyte"),
+        ({"work_unit": "run", "energy_estimated_per_work_unit_j": 5.0}, "5.00 J/run estimated"),
+        ({"work_unit": None, "energy_per_work_unit_j": 5.0}, "5.00 J/unit"),
+        ({"time_per_image_s": 0.002, "work_unit": "image", "time_per_work_unit_s": 0.002}, "2.00 ms/image"),
+    ],
+)
+def test_figures_have_the_unit_that_the_file_names(row: dict[str, object], text: str) -> None:
+    assert figures(row) == text
 
 
 def test_time_is_utc() -> None:

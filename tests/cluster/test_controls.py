@@ -353,6 +353,17 @@ class TestBands:
         assert (finished.exit_code, finished.committed) == (0, 9)
         assert len(sequence(workers, "a")) <= 2
 
+    def test_a_node_is_quarantined_once_though_its_peers_change(self, tmp_path: Path) -> None:
+        """Node a is 6 % above the others, then 4.4 %, then 6 % again."""
+
+        def control(order: ControlOrder) -> ControlResult:
+            return control_of(order, 106.0 if order.node == "a" else 101.5 if order.sequence == 1 else 100.0)
+
+        asked = request(tmp_path, repetitions=12, gates="refuse")
+        finished, events, _ = go(asked, control=control, nodes=("a", "b", "c"))
+        assert finished.exit_code == 0
+        assert [each.node for each in events if isinstance(each, NodeQuarantined)] == ["a"]
+
     def test_what_crashes_on_a_quarantined_node_is_tried_elsewhere(self, tmp_path: Path) -> None:
         crashed: list[str] = []
 

@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.control import Amounts, ControlOrder, amounts, control_id, has_net, read_control_order, run_control
+from jobs.control import Amounts, ControlOrder, amounts, control_id, has_net, read_control_order, result, run_control
 from jobs.control_process import prepare
+from jobs.cooldown import cool_down
 from jobs.environment import available_cpus
 from jobs.lock import exclusive
 from jobs.processes import session_processes
+from jobs.rest import Rest
 from jobs.session import Session, open_session
 from jobs.watch import Progress
 from sipa.errors import UsageError
@@ -112,6 +114,22 @@ class TestOnATree:
         assert found.energy_pkg_j is None
         assert "dram" in found.reason or "energy_uj" in found.reason
         assert session.control == found
+
+    def test_one_that_breaks_off_leaves_no_idle_window_and_no_older_control(self, tmp_path: Path) -> None:
+        """The next rows would bear the joules of a control that was not theirs, and net of a node that was cooler."""
+        tree = PowercapTree(tmp_path / "root")
+        order = control_order(tmp_path, tree.root, 0.05)
+
+        def report(_: Progress) -> None:
+            raise RuntimeError("nobody listens")
+
+        with opened(order, tmp_path) as session:
+            cool = cool_down(lambda: None, None, order.measurement, abort=lambda: False, report=lambda *_: None)
+            session.idle = Rest(cooldown=cool, idle=None, temperature_c=None)
+            session.control = result(order, environment_id="e", started_at="2026-01-01T12:00:00+00:00")
+            with pytest.raises(RuntimeError):
+                run_control(order, session, report)
+            assert session.idle is session.control is None
 
     def test_it_takes_the_nodes_lock(self, tmp_path: Path) -> None:
         tree = PowercapTree(tmp_path / "root")

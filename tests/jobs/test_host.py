@@ -54,6 +54,22 @@ def test_where_nothing_is_to_be_set_there_is_no_journal_and_no_guardian(tmp_path
         assert not guardians(tree.root)
 
 
+def test_a_sweep_that_asks_for_nothing_keeps_others_from_turning_the_knobs_under_it(tmp_path: Path) -> None:
+    """Its trials and the other's take turns, and its fingerprint was read at its start."""
+    tree = HostTree(tmp_path)
+    with knobs(measurement(), root=tree.root):
+        with (
+            pytest.raises(HostError, match=r"governor = 'performance', but it is 'powersave'.*another sweep.*Cure"),
+            knobs(measurement(governor="performance"), root=tree.root, patience_s=0.1),
+        ):
+            pytest.fail("the governor changed under a sweep")
+        with knobs(measurement(governor="powersave"), root=tree.root) as changed:
+            assert changed == ()
+    with knobs(measurement(governor="performance"), root=tree.root), knobs(measurement(), root=tree.root):
+        assert tree.governors() == ["performance"] * 4
+    assert tree.governors() == ["powersave"] * 4
+
+
 def test_only_what_differs_is_touched(tmp_path: Path) -> None:
     tree = HostTree(tmp_path)
     tree.set_governor("performance", 1, 2)
@@ -194,7 +210,7 @@ def test_a_session_that_found_all_as_asked_is_not_turned_away_from_it(tmp_path: 
     tree = HostTree(tmp_path)
     with (
         knobs(measurement(governor="powersave"), root=tree.root),
-        pytest.raises(HostError, match="another sweep that wants it so"),
+        pytest.raises(HostError, match="another sweep that measures so"),
         knobs(measurement(governor="performance"), root=tree.root, patience_s=0.1),
     ):
         pytest.fail("both set")

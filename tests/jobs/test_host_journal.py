@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobs.host import journal, knobs, restore_left_behind
 from jobs.host.lock import NAME, folder_of, opened
-from jobs.host.restoring import own_journal
+from jobs.host.restoring import own_journal, restore_session
 from jobs.host.settings import Setting
 from sipa.errors import HostError
 from tests.jobs.host_tree import BOOT_ID, CPU, HostTree
@@ -108,6 +108,24 @@ def test_a_file_that_is_not_ours_alone_is_not_believed_and_not_written_to(tmp_pa
         pytest.fail("it was set")
     assert tree.governors() == ["powersave"] * 4
     assert path.lstat() == before
+
+
+def test_a_guardian_that_waited_too_long_leaves_the_journal_of_the_next_session(tmp_path: Path) -> None:
+    """Its session was killed; while it waits for the lock, the next one restores, sets and writes a journal anew."""
+    tree = HostTree(tmp_path)
+    path, settings = own_journal(tree.root), (Setting(path=GOVERNOR, old="powersave", wanted="performance"),)
+    with opened(tree.root):
+        journal.write(path, settings, session="killed", root=tree.root)
+
+    def overtaken() -> None:
+        journal.remove(path)
+        journal.write(path, settings, session="next", root=tree.root)
+        tree.set_governor("performance", 0)
+
+    assert restore_session("killed", tree.root, wait=overtaken) == ()
+    assert tree.governors()[0] == "performance", "the next session still measures"
+    assert len(restore_session("next", tree.root)) == 1
+    assert tree.governors()[0] == "powersave"
 
 
 def test_our_own_is_readable_for_all_and_writable_for_us(tmp_path: Path) -> None:

@@ -32,6 +32,32 @@ def test_a_lock_file_of_another_user_locks_as_well(tmp_path: Path) -> None:
         pytest.fail("both hold the lock")
 
 
+def test_what_others_wrote_into_the_lock_file_is_no_matter(tmp_path: Path) -> None:
+    path, said = tmp_path / NAME, list[str]()
+    with exclusive(path, waiting=lambda _: None, give_up=lambda: False):
+        path.write_bytes(b"\xff\xfe")
+        gave_up = iter([False, True])
+        with (
+            pytest.raises(HostError, match="holds the lock"),
+            exclusive(path, waiting=said.append, give_up=lambda: next(gave_up), poll_s=0.01),
+        ):
+            pytest.fail("both hold the lock")
+    assert "another measurement" in said[0]
+
+
+def test_a_planted_link_is_refused_and_what_it_leads_to_is_not_emptied(tmp_path: Path) -> None:
+    """The folder is writable for everybody, and the holder writes its process id into the file."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept\n")
+    (tmp_path / NAME).symlink_to(precious)
+    with (
+        pytest.raises(HostError, match=r"no plain file.*Cure: sudo rm"),
+        exclusive(tmp_path / NAME, waiting=lambda _: None, give_up=lambda: True),
+    ):
+        pytest.fail("a link was taken for the lock")
+    assert precious.read_text() == "kept\n"
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
 def test_two_users_share_one_lock(tmp_path: Path) -> None:

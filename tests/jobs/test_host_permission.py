@@ -80,7 +80,10 @@ def test_what_root_left_behind_is_told_to_a_user_who_cannot_restore_it(tree: Hos
 
 
 def test_sudo_gets_all_files_of_a_value_in_one_call(tmp_path: Path) -> None:
-    """With a sudo that only writes down how it was called."""
+    """With a sudo that only writes down how it was called.
+
+    `-k`: a password that was typed before the sweep must not turn knobs that nobody can turn back hours later.
+    """
     called, sudo = tmp_path / "called", tmp_path / "sudo"
     sudo.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {called}\ncat >> {called}\nexit 1\n')
     sudo.chmod(0o755)
@@ -91,4 +94,4 @@ def test_sudo_gets_all_files_of_a_value_in_one_call(tmp_path: Path) -> None:
         assert "sudo -n said" in (_write_with_sudo(wanted) or "")
     finally:
         os.environ["PATH"] = before
-    assert called.read_text() == "-n tee -- /p0 /p1 /p2\nperformance\n"
+    assert called.read_text() == "-n -k tee -- /p0 /p1 /p2\nperformance\n"

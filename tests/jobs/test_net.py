@@ -1,5 +1,7 @@
 """Net energy: what it is, how sure, and what of it others may have caused; null where a part is not known."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from jobs.net import Baseline, baseline, net_columns
 from sipa.energy.power_model import Estimate
 from sipa.energy.source import MeterKind
-from sipa.energy.window import EnergyWindow
+from sipa.energy.window import EnergyWindow, Flag
 from tests.jobs.test_rows import counted
 
 WATTS = st.floats(1, 500)
@@ -57,6 +59,14 @@ def test_with_one_idle_window_there_is_a_net_but_no_drift_and_no_bound() -> None
 @pytest.mark.parametrize("windows", [[], [idle(None)], [idle(100.0), idle(None)]])
 def test_net_is_null_unless_every_idle_window_is_known(windows: list[EnergyWindow]) -> None:
     assert set(net_columns(ROW, windows).values()) == {None}
+
+
+def test_an_idle_window_that_cannot_be_right_gives_no_net() -> None:
+    """A counter that was reset: 262 kJ in a minute of doing nothing."""
+    wrong = idle(4369.0)
+    known = {name: replace(each, flags=(Flag.IMPLAUSIBLE,)) for name, each in wrong.by_domain.items()}
+    row = net_columns(ROW, [idle(100.0), replace(wrong, by_domain=known)])
+    assert row["energy_net_j"] is row["power_idle_total_w"] is row["power_idle_drift_w"] is None
 
 
 def test_an_estimate_is_no_baseline() -> None:

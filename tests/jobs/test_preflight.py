@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from jobs.preflight import Check, CheckState, checks, refused
 from jobs.preflight.check import cured
 from jobs.preflight.company import company_checks
 from jobs.preflight.energy import RULE_COMMANDS, energy_checks
+from jobs.preflight.sweeps import sweep_checks
 from sipa.energy import dcmi, powercap
 from tests.jobs.host_tree import CPU, HostTree
 from tests.jobs.orders import measurement
@@ -46,7 +48,7 @@ def settle(tree: HostTree) -> None:
     tree.set_governor("performance")
     tree.write(f"{CPU}/intel_pstate/no_turbo", "1\n")
     tree.write("usr/bin/ipmitool", f"#!/bin/sh\ncat <<'E'\n{DCMI}E\n").chmod(0o755)
-    write({"quick": False}, "", folder_for(node_uid(tree.root), tree.root), datetime.now(UTC))
+    write({"quick": False, "verdict": "ok"}, "", folder_for(node_uid(tree.root), tree.root), datetime.now(UTC))
 
 
 def test_a_node_as_it_should_be(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_node_as_it_should_be(tmp_path: Path) -> None:
     del seen["perf_event"]
     assert {name for name, check in seen.items() if check.state not in ("ok", "info")} == set()
     assert seen["node power"].found.startswith("243 W by DCMI")
-    assert seen["counter range"].found == "the fastest needs at least 13.2 min to wrap"
+    assert seen["counter range"].found == "the fastest needs at least 11.0 min to wrap"
     assert seen["temperature"].found == "38 °C, the hottest package"
     assert not refused(list(seen.values()))
 
@@ -83,7 +85,7 @@ CLOCK = "sys/devices/system/clocksource/clocksource0/current_clocksource"
         (_without("sys/class/powercap"), "counters", "ok", "readable"),
         (_chmod(0o444), "counters", "warn", "every user"),
         (_file(f"{SOCKET}/energy_uj", "nonsense"), "counters", "fail", "nonsense"),
-        (_file(f"{SOCKET}/max_energy_range_uj", "1000000"), "counter range", "fail", "wraps within 0.00303 s"),
+        (_file(f"{SOCKET}/max_energy_range_uj", "1000000"), "counter range", "fail", "wraps within 0.00253 s"),
         (_without(SOCKET), "sockets", "fail", "package counters of 1 of 2"),
         (_without(f"{SOCKET}/intel-rapl:1:0"), "sockets", "warn", "DRAM counters of 1"),
         (lambda tree: tree.set_register(2, IA32_MISC_PACKAGE_CTLS, 1), "energy filter", "fail", "on"),
@@ -171,6 +173,37 @@ def test_counters_that_only_root_may_read_are_given_to_a_group(tmp_path: Path) -
     assert "PLATYPUS" in words
     assert tuple(commands) == RULE_COMMANDS
     assert not any("a+r" in command or "o+r" in command for command in commands)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_a_folder_that_may_not_be_written_is_not_called_full(tmp_path: Path) -> None:
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def as_nobody() -> object:
+        os.setuid(NOBODY)
+        check = next(each for each in sweep_checks(tmp_path, tmp_path, None) if each.name == "room for results")
+        return [check.state, check.found, check.cure]
+
+    expected = ["warn", f"this user may not write at {tmp_path}", "choose another place with --results"]
+    assert in_child(as_nobody) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "state", "words"),
+    [
+        ({"verdict": "ok", "quick": False}, "ok", "verdict ok"),
+        ({"verdict": "warn", "quick": True}, "info", "a shortened one"),
+        ({"verdict": "fail", "quick": False}, "warn", "verdict fail"),
+    ],
+)
+def test_a_commissioning_is_worth_what_it_says(tmp_path: Path, content: dict[str, Any], state: str, words: str) -> None:
+    tree = HostTree(tmp_path)
+    write(content, "", folder_for(node_uid(tree.root), tree.root), datetime.now(UTC))
+    seen = found(tree)["commissioning"]
+    assert (seen.state, words in seen.found) == (state, True), seen.found
 
 
 def test_people_at_terminals_are_others(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from jobs.cpu_time import CpuUse
 from jobs.net import net_columns
+from jobs.process_scope import by_meter
 from jobs.rows import (
     control_columns,
     energy_flags,
     is_valid,
     node_columns,
     phase_columns,
+    phase_flags,
     quantile,
     sample_rows,
     window_columns,
@@ -30,6 +32,7 @@ from sipa.energy.readings import Domain, DomainKind
 from sipa.energy.source import MeterKind
 from sipa.energy.trace import PowerSample
 from sipa.energy.window import CheckedEnergy, DomainEnergy, EnergyWindow, Flag, Quality
+from sipa.spec.model import Scope
 
 ESTIMATE = Estimate(energy_j=50.0, power_w=25.0, utilisation=0.5, idle_w=10, max_w=40)
 WINDOW = EnergyWindow(name="w", source=MeterKind.MODEL, begin_ns=0, end_ns=2_000_000_000, estimate=ESTIMATE)
@@ -135,6 +138,15 @@ def test_a_disagreement_is_told_once_by_its_gate() -> None:
     assert Flag.CROSS_CHECK in window.flags
     assert energy_flags(window) == []
     assert is_valid(window)
+
+
+def test_a_phase_that_cannot_be_right_is_told_by_name() -> None:
+    window = counted(TWO_SOCKETS)
+    assert phase_flags("load", window) == []
+    wrong = replace(window.by_domain["pkg1"], flags=(Flag.IMPLAUSIBLE,), reason="/pkg1: advanced too far")
+    window = replace(window, by_domain={**window.by_domain, "pkg1": wrong})
+    assert phase_flags("load", window) == ["energy implausible in load: /pkg1: advanced too far"]
+    assert by_meter(window, Scope.PHASES).flags == ("energy implausible in process: /pkg1: advanced too far",)
 
 
 def test_the_bmc_says_watts_and_inlet_or_nothing() -> None:

@@ -100,6 +100,14 @@ class TestPeerBand:
         assert not judge(control(900.0), earlier=(), peers=peers).outside
 
 
+def test_no_joule_at_all_is_no_energy() -> None:
+    """Counters that stood still for less than a second."""
+    still = [control(0.0, n) for n in range(3)]
+    verdict = judge(control(0.0, NOW), earlier=still, peers=[control(0.0, n, node=f"n{n + 2}") for n in range(3)])
+    assert (verdict.outside, verdict.doubtful) == (False, True)
+    assert judge(control(100.0, NOW), earlier=still, peers=()).text == "no other control to compare with yet"
+
+
 def test_no_energy_is_doubtful_and_never_outside() -> None:
     verdict = judge(control(None, reason="zone vanished"), earlier=[control(1.0, 1), control(1.0, 2)], peers=())
     assert (verdict.outside, verdict.doubtful) == (False, True)

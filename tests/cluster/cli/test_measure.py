@@ -148,6 +148,29 @@ def test_the_exit_code_is_the_commands(tree: PowercapTree, command: list[str], c
     assert code not in (126, 127) or ended.stderr.endswith(": nothing was measured\n")
 
 
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_a_report_that_is_lost_is_no_success(tree: PowercapTree, json_option: list[str]) -> None:
+    ended = run(tree, *json_option, "--output", "/dev/full", "true")
+    assert ended.returncode == 125
+    assert ended.stderr == "error: the report could not be written: No space left on device\n"
+
+
+def test_json_that_nobody_reads_is_no_success(tree: PowercapTree) -> None:
+    words = [sys.executable, "-m", "cluster.cli", "measure", "--json", "--root", str(tree.root), "true"]
+    script = '{ "$@"; echo $? >&2; } | true'
+    ended = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False)
+    assert ended.stderr.splitlines()[-1] == "125"
+    assert "Traceback" not in ended.stderr
+    assert "Exception" not in ended.stderr
+
+
+def test_closed_standard_output_is_no_defect(tree: PowercapTree) -> None:
+    words = [sys.executable, "-m", "cluster.cli", "measure", "--json", "--root", str(tree.root), "true"]
+    ended = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *words], capture_output=True, text=True, check=False)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 0
+
+
 def test_options_after_the_command_are_the_commands(tree: PowercapTree) -> None:
     ended = run(tree, "echo", "--json", "-n", "--repeat", "3")
     assert ended.stdout == "--json -n --repeat 3\n"
@@ -208,6 +231,14 @@ def test_what_measure_cannot_do_is_125_and_nothing_runs(arguments: list[str], wo
     assert "error: " in said.stderr
     assert "Traceback" not in said.stderr
     assert not Path("ran").exists()
+
+
+def test_what_is_refused_makes_no_file_and_empties_none(tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "older").write_text("a report")
+    for name in ("new", "older"):
+        assert invoke("measure", "--root", str(tmp_path), "--output", str(tmp_path / name), "true").exit_code == 125
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["older"]
+    assert (tmp_path / "older").read_text() == "a report"
 
 
 def test_help_names_the_exit_codes_and_loads_nothing_heavy(invoke: Invoke) -> None:

@@ -250,6 +250,13 @@ def test_repeatability(energies: list[float | None], seconds: list[float], expec
     assert tuple(verdicts(list(judge_repeatability(repeated(runs)))).values()) == expected
 
 
+def test_a_control_that_breaks_off_is_no_missing_package() -> None:
+    runs = [control(None, 0, at, "MeterError: the zone is gone") for at in range(3)]
+    for each in judge_repeatability(repeated(runs)):
+        assert (each.verdict, each.found) == (WARN, "MeterError: the zone is gone")
+        assert "pip" not in each.cure
+
+
 def stress(throttled: int | None) -> Stress:
     return Stress(
         window=window({"pkg0": 160.0}),

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from jobs.measured.foreground import Ended
 from jobs.measured.record import record
 from jobs.measured.text import WIDTH, lines
 from sipa.energy.power_model import PowerModel
+from sipa.energy.source import MeterKind
 from sipa.errors import MeterError
 from tests.sipa.energy.powercap_tree import Layout, LiveFeeder, PowercapTree
 from tests.sipa.energy.test_dcmi import answers, program
@@ -188,6 +190,29 @@ def test_repetitions_have_a_mean_and_an_interval(tree: PowercapTree) -> None:
     assert firsts[firsts.index("run") :][:6] == ["run", "1", "2", "3", "mean", "sd"]
 
 
+def test_an_interval_of_net_energy_has_the_idle_powers_uncertainty_too(tree: PowercapTree) -> None:
+    """Equal runs would make it as narrow as one likes, though all of them subtract the same uncertain power."""
+    with LiveFeeder(tree, dict.fromkeys(tree.ids, 40.0)):
+        found = measured(tree, "sleep", "0.2", idle_s=0.2, repeat=2)
+    values = record(found)
+    bound_w, drift_w = values["idle"]["power_idle_uncertainty_w"], values["idle"]["power_idle_drift_w"]
+    net = values["statistics"]["energy_net_j"]
+    assert net["idle_uncertainty_j"] == pytest.approx(
+        (bound_w + abs(drift_w) / 2) * values["statistics"]["window_s"]["mean"]
+    )
+    (line,) = (line for line in text(found).splitlines() if line.startswith("  net "))
+    assert line.endswith("less idle, its ± added")
+    shown_j = float(line.partition("±")[2].split()[0])
+    assert shown_j == pytest.approx((net["high"] - net["low"]) / 2 + net["idle_uncertainty_j"], rel=0.1)
+
+
+def test_a_narrow_terminal_folds_what_is_no_table(tree: PowercapTree) -> None:
+    found = measured(tree, "sleep", "0.1", idle_s=0.1)
+    assert [
+        line for line in lines(found, width=56) if len(line) > 56 and "/" not in line and "total less" not in line
+    ] == []
+
+
 def test_the_first_failing_run_is_the_last(tree: PowercapTree) -> None:
     counter = tree.root / "n"
     found = measured(tree, "sh", "-c", f"echo x >> {counter}; [ $(wc -l < {counter}) -lt 3 ]", repeat=5)
@@ -229,6 +254,29 @@ def test_what_the_bmc_says_right_after(tree: PowercapTree) -> None:
     columns = record(found)["runs"][0]
     assert (columns["power_node_dcmi_w"], columns["temperature_inlet_c"]) == (215, 23)
     assert "215 W right after, by its BMC (DCMI): whole watts, seconds old" in text(found)
+
+
+@pytest.mark.parametrize(("broken", "label"), [("powercap", "not used"), ("perf", "no check")])
+def test_a_preferred_meter_that_is_passed_over_is_no_missing_check(tree: PowercapTree, broken: str, label: str) -> None:
+    found = measured(tree, "sleep", "0.1")
+    shown = text(replace(found, source=MeterKind.PERF if broken == "powercap" else MeterKind.POWERCAP))
+    assert any(line.startswith(f"  {label} ") for line in shown.splitlines())
+
+
+def test_a_bmc_does_not_see_a_short_command(tree: PowercapTree) -> None:
+    program(tree.root, answers(power="ipmitool-1.8.18"))
+    shown = " ".join(text(measured(tree, *spending(tree, "sleep 0.2", pkg0=60.0))).split())
+    assert "less than the counters'" in shown
+    assert "too short for the BMC to see it" in shown
+
+
+def test_cpu_use_of_a_few_ticks_is_not_known(tree: PowercapTree) -> None:
+    (tree.root / "proc/stat").unlink()
+    (tree.root / "proc/stat").symlink_to("/proc/stat")
+    long, short = measured(tree, "sleep", "0.2"), measured(tree, "true")
+    assert record(long)["runs"][0]["foreign_cores"] is not None
+    assert [record(short)["runs"][0][name] for name in ("foreign_cores", "cpu_utilisation")] == [None, None]
+    assert "is not known: the command is too short" in " ".join(text(short).split())
 
 
 def test_without_a_bmc_the_reason_is_in_the_record(tree: PowercapTree) -> None:
@@ -288,6 +336,23 @@ def test_measurements_wait_for_each_other(tree: PowercapTree) -> None:
     other.join(30)
     assert ran.exists()
     assert said == [f"waiting: another measurement (process {os.getpid()}) runs here"]
+
+
+def test_a_measurement_inside_another_does_not_wait_for_itself(tree: PowercapTree) -> None:
+    code = (
+        "import sys; from pathlib import Path; from jobs.measured.command import MeasureOrder, measure\n"
+        "order = MeasureOrder(command=('true',), root=Path(sys.argv[1]), lock=Path(sys.argv[2]))\n"
+        "measure(order, say=print)"
+    )
+    lock = tree.root.parent / "lock"
+    command = [sys.executable, "-c", code, str(tree.root), str(lock)]
+    with exclusive(lock, waiting=lambda _: None, give_up=lambda: False):
+        inner = subprocess.run(
+            ["sh", "-c", '"$@"; exit $?', "sh", *command], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert f"inside another measurement (process {os.getpid()})" in inner.stderr
+    assert "Cure: " in inner.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_one_run_loads_no_statistics() -> None:

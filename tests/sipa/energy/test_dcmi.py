@@ -1,6 +1,7 @@
 """The BMC's answers as they are really worded, and what becomes of those that are no reading."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from sipa.energy.dcmi import DcmiReading, DcmiSensor, find, parse_inlet, parse_power, parse_sensors
 from sipa.errors import MeterError
+from tests.sipa.energy.process import in_child
 
 DATA = Path(__file__).parents[2] / "data/dcmi"
 
@@ -199,3 +201,29 @@ def test_a_real_program_on_the_path_is_found(tmp_path: Path, monkeypatch: pytest
     program(tmp_path, answers(power="ipmitool-1.8.18"))
     monkeypatch.setenv("PATH", f"{tmp_path}/usr/bin:{os.environ['PATH']}")
     assert find(Path("/")).program == tmp_path / "usr/bin/ipmitool"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_a_program_that_runs_as_root_and_hangs_is_given_up(tmp_path: Path) -> None:
+    """As an `ipmitool` that calls sudo: this user cannot kill it, and a trial must not wait for it."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    if (found := shutil.which("setpriv")) is None:
+        pytest.skip("needs setpriv (util-linux)")
+    become_root = Path(shutil.copy(found, tmp_path / "become-root"))
+    become_root.chmod(0o4755)
+    sensor = DcmiSensor(program=program(tmp_path, f"exec {become_root} --reuid 0 sleep 6"), timeout_s=0.3)
+
+    def asked() -> object:
+        os.setgid(65534)
+        os.setuid(65534)
+        began = time.monotonic()
+        return sensor.read().reason, time.monotonic() - began
+
+    answer = in_child(asked)
+    assert isinstance(answer, list)
+    reason, took_s = answer
+    assert "did not answer within 0.3 s" in reason
+    assert took_s < 3

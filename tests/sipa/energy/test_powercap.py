@@ -51,6 +51,28 @@ def test_maximum_power_is_twice_the_largest_limit_or_a_stated_bound(tmp_path: Pa
     source.close()
 
 
+@pytest.mark.parametrize(
+    ("long_w", "short_w", "expected_w"),
+    [
+        pytest.param(25, 61, 122, id="a notebook: Surface Pro 7"),
+        pytest.param(4095, 4095, FALLBACK_MAX_POWER_W[DomainKind.PACKAGE], id="a desktop board without limits"),
+        pytest.param(9, 10, 30, id="a limit that somebody lowered"),
+    ],
+)
+def test_a_package_may_draw_what_its_limits_allow_and_not_only_what_it_is_sold_for(
+    tmp_path: Path, long_w: int, short_w: int, expected_w: float
+) -> None:
+    tree = PowercapTree(tmp_path, layout=Layout.CLIENT)
+    limits = {"0_name": "long_term", "0_max_power_uw": "15000000", "0_power_limit_uw": f"{long_w}000000"}
+    limits |= {"1_name": "short_term", "1_max_power_uw": "0", "1_power_limit_uw": f"{short_w}000000"}
+    limits |= {"2_name": "peak_power", "2_max_power_uw": "0", "2_power_limit_uw": "5000000000"}
+    for name, content in limits.items():
+        tree.path("pkg0", f"constraint_{name}").write_text(f"{content}\n")
+    source = opened(tree)
+    assert {domain.id: domain.max_power_w for domain in source.domains}["pkg0"] == expected_w
+    source.close()
+
+
 def test_close_is_idempotent_and_open_comes_back(tree: PowercapTree) -> None:
     source = opened(tree)
     before = descriptors()
