@@ -282,7 +282,8 @@ class Loop:
         if self._ending is not None:
             self._scheduler.drain()
         elif len(self._scheduler.failed) >= self._state.request.failure_limit:
-            self._drain(f"{len(self._scheduler.failed)} trials failed for good (limits.max_failures)")
+            failed = len(self._scheduler.failed)
+            self._drain(f"{failed} {'trial' if failed == 1 else 'trials'} failed for good (limits.max_failures)")
 
     def _controlled(self, node: str, control: ControlResult) -> None:
         self._scheduler.end_control(node)

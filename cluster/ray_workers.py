@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from cluster.workers import Message, Order, carry_out, without_result
+from jobs.environment import environment_id
 from jobs.session import Session, open_session
 from jobs.watch import Progress
 from sipa.control import ControlResult
 from sipa.energy.source import MeterKind
 from sipa.errors import MissingExtraError, NodeLost
 from sipa.spec.model import MeasurementSpec
-from sipa.trial import Outcome, digest
+from sipa.trial import Outcome
 
 RESOURCE = "rapl"
 _CLOSE_S = 60.0
@@ -171,7 +172,7 @@ class RayWorkers:
                 pending.started_at,
                 f"{pending.node}: Ray lost the worker: {error}",
                 error=NodeLost.__name__,
-                environment_id=digest(self._environment),
+                environment_id=environment_id(self._environment),
             )
         return outcome
 

@@ -19,13 +19,12 @@ from cluster.loop import Emit, Loop, Stop
 from cluster.supported import refuse_unsupported
 from cluster.survey import Request, Survey, open_store, survey
 from cluster.workers import InProcessWorkers, Workers
-from jobs.environment import differing
+from jobs.environment import differing, environment_id
 from jobs.workload import require_packages
 from sipa.errors import EnvironmentChanged, ResultsError
 from sipa.journal import Journal
 from sipa.plan.table import plan_table
 from sipa.results.store import Store, writing
-from sipa.trial import digest
 
 
 def run(request: Request, *, ray: bool, emit: Emit, stop: Stop) -> SweepFinished:
@@ -107,7 +106,7 @@ def _workers(state: Survey, *, ray: bool) -> Workers:
 
 def _check_environment(state: Survey, found: Mapping[str, Mapping[str, Any]], store: Store) -> None:
     known = {row["environment_id"]: row for row in state.rows}
-    new = {node: each for node, each in found.items() if known and digest(each) not in known}
+    new = {node: each for node, each in found.items() if known and environment_id(each) not in known}
     if not new:
         return
     recorded = store.environments()

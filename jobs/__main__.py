@@ -7,6 +7,8 @@ the findings to standard output. `python -m jobs restore-host` puts governor and
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sipa.errors import SipaError
@@ -30,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
         order.add_argument("order", type=Path, metavar="ORDER.json")
         order.add_argument("--messages", type=int, help=argparse.SUPPRESS)
         order.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
+        if name == "run":
+            order.add_argument("--bmc", type=Path, help=argparse.SUPPRESS)
     restore = commands.add_parser("restore-host", help="restore governor and turbo that a killed sweep left behind")
     restore.add_argument("--root", type=Path, default=Path("/"), metavar="DIR")
     restore.add_argument("--session", help=argparse.SUPPRESS)
@@ -38,17 +42,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _carry_out(asked: argparse.Namespace) -> int:
-    if asked.command == "control":
-        from jobs.control_process import run_control_order as run
-    else:
-        from jobs.trial_process import run_order as run
-
+    run = _runner(asked)
     if asked.messages is None:
         code = run(asked.order, messages=sys.stderr, lifeline=None)
         sys.stdout.write((asked.order.parent / "findings.json").read_text() + "\n")
         return code
     with os.fdopen(asked.messages, "w") as messages:
         return run(asked.order, messages=messages, lifeline=0 if asked.lifeline else None)
+
+
+def _runner(asked: argparse.Namespace) -> Callable[..., int]:
+    if asked.command == "control":
+        from jobs.control_process import run_control_order
+
+        return run_control_order
+    from jobs.trial_process import run_order
+
+    return partial(run_order, bmc=asked.bmc)
 
 
 def _restore(asked: argparse.Namespace) -> int:

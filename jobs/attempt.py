@@ -15,6 +15,7 @@ from jobs.host_state import HostState
 from jobs.order import TrialOrder, write_order
 from jobs.perf_stat import PerfStat
 from jobs.watch import Ended, watch
+from sipa.energy.dcmi import DcmiSensor
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.window import EnergyWindow
 from sipa.errors import TRIAL_ERRORS, TrialCrash, TrialError, TrialOutOfMemory, TrialTimeout
@@ -43,6 +44,7 @@ def run_process(
     abort: Callable[[], bool],
     report: Report,
     perf_stat: PerfStat | None = None,
+    bmc: DcmiSensor | None = None,
 ) -> Attempt:
     """Run the trial's own process inside the outer window.
 
@@ -54,6 +56,7 @@ def run_process(
         abort: asked while waiting; True kills the process.
         report: called with phase, fraction and detail.
         perf_stat: what to run it under; its output goes into the workspace.
+        bmc: what it asks for the node's power.
 
     Raises:
         TrialError: it gave no findings, and why.
@@ -61,6 +64,7 @@ def run_process(
     write_order(order)
     began = host_state.read(order.root)
     command = [sys.executable, "-P", "-u", "-m", "jobs", "run", str(order.file), "--lifeline"]
+    command += ["--bmc", str(bmc.program)] if bmc is not None else []
     with meter.window("process") as outer:
         ended = watch(
             command if perf_stat is None else perf_stat.wrap(command, order.perf_stat),

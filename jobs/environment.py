@@ -23,6 +23,9 @@ from sipa.trial import Row, digest
 __all__ = ["Identity", "available_cpus", "code_version", "differing", "fingerprint", "identify", "node_uid"]
 
 
+_PRIVILEGED = frozenset({"energy_filter"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who measured: read once a session.
@@ -48,7 +51,7 @@ def identify(root: Path, variables: Mapping[str, str] | None = None) -> Identity
     return Identity(
         environment=environment,
         columns={
-            "environment_id": digest(environment),
+            "environment_id": environment_id(environment),
             "code_version": code_version(),
             "node_uid": uid,
             "boot_id": text(root / "proc/sys/kernel/random/boot_id") or "unknown",
@@ -56,6 +59,11 @@ def identify(root: Path, variables: Mapping[str, str] | None = None) -> Identity
             "commission_id": latest_id(uid, root),
         },
     )
+
+
+def environment_id(environment: Mapping[str, Any]) -> str:
+    """The hash of a fingerprint, without what only root can read: who runs a sweep is no part of the host."""
+    return digest({name: value for name, value in environment.items() if name not in _PRIVILEGED})
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Refused are the gates that say that this attempt was disturbed or that its numbers cannot be right: foreign CPU time,
 thermal throttling, a node that did not cool down, a warm-up that was not steady, meters that contradict each other, and
-RAPL that is noised on purpose. Three are only ever flags. A node that has stopped cooling is as cool as it gets. A
+RAPL that is noised on purpose. Four are only ever flags. Programs that ran in an idle window spoil the net energy and
+not the gross. A node that has stopped cooling is as cool as it gets. A
 server at full load runs at its power limit all the time, by design: to refuse that is to refuse the load that is
 measured. And the BMC's power is of another moment than the window (right after it, averaged over seconds), so RAPL
 above it is a reason to look, not a proof. Knobs are checked before the trial begins and refused whatever the spec
@@ -29,12 +30,14 @@ class Observed:
         environment: the host's fingerprint.
         unsteady: what still changed when the warm-up ended.
         disagreements: of the meters in the inference window, in words.
+        idle_foreign_cores: CPU time of everything on the machine in each idle window, in cores; None where unreadable.
     """
 
     row: Row
     environment: Mapping[str, Any]
     unsteady: str | None = None
     disagreements: Sequence[str] = ()
+    idle_foreign_cores: Sequence[float | None] = ()
 
 
 def before_trial(measurement: MeasurementSpec, cooldown: CoolDown, node: str) -> list[str]:
@@ -59,7 +62,8 @@ def after_trial(measurement: MeasurementSpec, seen: Observed) -> list[str]:
         *(f"cross-check: {each}" for each in seen.disagreements),
         *_energy_filter(seen),
     ]
-    return [*_judged(measurement, doubtful, seen.row["node"]), *_node_power(seen.row), *_power_limit(seen.row)]
+    noted = [*_node_power(seen.row), *_power_limit(seen.row), *_idle(measurement.max_foreign_cores, seen)]
+    return [*_judged(measurement, doubtful, seen.row["node"]), *noted]
 
 
 def _judged(measurement: MeasurementSpec, doubtful: list[str], node: str) -> list[str]:
@@ -81,6 +85,16 @@ def _foreign(limit: float, row: Row) -> Iterator[str]:
         yield (
             f"foreign CPU: other processes used {foreign:.3g} cores during the window{share} "
             f"(measurement.max_foreign_cores = {limit:g})"
+        )
+
+
+def _idle(limit: float, seen: Observed) -> Iterator[str]:
+    """A trial that is measured well is not thrown away for what came before or after it: net alone suffers."""
+    most = max((each for each in seen.idle_foreign_cores if each is not None), default=0.0)
+    if most > limit and seen.row.get("energy_net_j") is not None:
+        yield (
+            f"idle: programs used {most:.3g} cores in an idle window (measurement.max_foreign_cores = {limit:g}), so "
+            "the idle power is too high and energy_net_j too low"
         )
 
 

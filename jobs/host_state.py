@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.sysfs import number, numbered, packages, text
 from sipa.trial import Row
 
+_DRIVERS = ("k10temp", "zenpower", "coretemp")
 _THROTTLE, _POWER_LIMIT = "package_throttle_count", "package_power_limit_count"
 
 
@@ -58,6 +59,20 @@ def _rise(begin: int | None, end: int | None) -> int | None:
 
 
 def _temperatures(root: Path) -> Iterator[float]:
+    """Of every package: Intel's thermal zones, or else the sensors of the processor's driver (AMD has no zones)."""
+    found = list(_zones(root))
+    yield from found or _sensors(root)
+
+
+def _sensors(root: Path) -> Iterator[float]:
+    """`temp1_input` is Tctl of k10temp and the package of coretemp (Documentation/hwmon)."""
+    for folder in numbered(root / "sys/class/hwmon", "hwmon"):
+        millidegrees = number(folder / "temp1_input") if text(folder / "name") in _DRIVERS else None
+        if millidegrees is not None:
+            yield millidegrees / 1000
+
+
+def _zones(root: Path) -> Iterator[float]:
     for zone in numbered(root / "sys/class/thermal", "thermal_zone"):
         millidegrees = number(zone / "temp") if text(zone / "type") == "x86_pkg_temp" else None
         if millidegrees is not None:

@@ -58,7 +58,7 @@ def _measured(order: TrialOrder, session: Session, progress: "_Latest", lock: in
     _verify_knobs(order)
     before = _rest(order, session, progress) if session.idle is None or progress.waited else session.idle
     session.idle = None
-    flags = before_trial(order.measurement, before.cooldown, order.node)
+    flags = [*before_trial(order.measurement, before.cooldown, order.node), *_without_bmc(session)]
     started = datetime.now(UTC)
     attempt = run_process(
         order,
@@ -68,12 +68,24 @@ def _measured(order: TrialOrder, session: Session, progress: "_Latest", lock: in
         abort=session.abort,
         report=progress,
         perf_stat=session.perf_stat,
+        bmc=session.bmc,
     )
+    _ask_no_more(session, attempt)
     known: Row = {"started_at": started, "ended_at": datetime.now(UTC), "flags": flags}
     # Without an idle window a rest after the trial would serve nobody: the next trial takes its own.
     after = _rest(order, session, progress) if order.measurement.idle_s > 0 else None
     session.idle = after if after is not None and after.idle is not None else None
     return _result(order, session, attempt, (before, after), known)
+
+
+def _without_bmc(session: Session) -> list[str]:
+    return [f"node power unavailable: {session.bmc_reason}"] if session.bmc_reason else []
+
+
+def _ask_no_more(session: Session, attempt: Attempt) -> None:
+    """A BMC that hangs would cost every trial its time-out, and the outer window its energy."""
+    if attempt.findings["bmc_hung"]:
+        session.bmc, session.bmc_reason = None, "the BMC did not answer earlier in this session and is asked no more"
 
 
 def _verify_knobs(order: TrialOrder) -> None:
@@ -117,6 +129,7 @@ def _result(
         environment=session.identity.environment,
         unsteady=findings["unsteady"],
         disagreements=findings["disagreements"],
+        idle_foreign_cores=[each.foreign_cores for each in rests if each is not None],
     )
     tripped = after_trial(order.measurement, seen)
     doubts = [flag for name, window in idle.items() for flag in phase_flags(name, window)]

@@ -11,7 +11,7 @@ from sipa.energy.dcmi import DcmiReading
 from sipa.energy.readings import DomainKind
 from sipa.energy.source import MeterKind
 from sipa.energy.trace import PowerSample
-from sipa.energy.window import EnergyWindow, Flag, Quality, sum_j
+from sipa.energy.window import SHORT_UPDATES, EnergyWindow, Flag, Quality, sum_j
 from sipa.trial import Row
 
 MIN_P95_BATCHES = 20
@@ -185,6 +185,8 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
 
 def _detail(flag: Flag, window: EnergyWindow) -> str:
     named = [each for each in window.parts() if flag in each.flags]
+    if flag is Flag.SHORT:
+        return f"{', '.join(each.domain.id for each in named)}: shorter than {SHORT_UPDATES} updates of the counter"
     return "; ".join(each.reason or each.domain.id for each in named)
 
 

@@ -19,8 +19,11 @@ from jobs.perf_stat import PerfStat
 from jobs.rest import Rest
 from jobs.trial_process import open_meter
 from sipa.control import ControlResult
+from sipa.energy import dcmi
+from sipa.energy.dcmi import DcmiSensor
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.selection import MEASURED
+from sipa.errors import MeterError
 from sipa.spec.model import MeasurementSpec, Scope
 
 
@@ -35,6 +38,8 @@ class Session:
         abort: asked while waiting; True kills the running trial.
         variables: the user's environment variables, which trials run with.
         perf_stat: what trials run under; None unless the spec's scope is the process and there are counters.
+        bmc: the node's own sensor, found once; None where there is none, nothing to compare it with, or it hung.
+        bmc_reason: why it is asked no more; empty while it answers.
         coolest_c: lowest temperature of the idle node so far; None where it is not known.
         idle: the last rest, if nothing ran since.
         control: the last run of the control workload.
@@ -47,6 +52,8 @@ class Session:
     abort: Callable[[], bool]
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     perf_stat: PerfStat | None = None
+    bmc: DcmiSensor | None = None
+    bmc_reason: str = ""
     coolest_c: float | None = None
     idle: Rest | None = None
     control: ControlResult | None = None
@@ -81,7 +88,8 @@ def open_session(
     trial_variables = dict(os.environ if variables is None else variables)
     with ExitStack() as opening:
         meter = opening.enter_context(open_meter(measurement, root))
-        counted = meter.kind in MEASURED and measurement.scope is Scope.PROCESS
+        counted = meter.kind in MEASURED
+        process = measurement.scope is Scope.PROCESS
         opening.enter_context(knobs(measurement, root=root))
         return Session(
             meter=meter,
@@ -89,7 +97,17 @@ def open_session(
             lock=lock,
             abort=abort.is_set,
             variables=trial_variables,
-            perf_stat=perf_stat.find(root) if counted else None,
+            perf_stat=perf_stat.find(root) if counted and process else None,
+            bmc=_bmc(root) if counted and not process else None,
             coolest_c=temperature_c(root),
             held=opening.pop_all(),
         )
+
+
+def _bmc(root: Path) -> DcmiSensor | None:
+    """The BMC, where there is one: looked for once, because looking takes it some tenths of a second."""
+    try:
+        return dcmi.find(root)
+    except MeterError:
+        # `sipa-cluster doctor --node` says why; most machines have none.
+        return None

@@ -24,14 +24,12 @@ from jobs.rows import (
     work_columns,
 )
 from jobs.workload import INFERENCE, Findings, implementation
-from sipa.energy import dcmi
 from sipa.energy.dcmi import DcmiSensor
 from sipa.energy.meter import EnergyMeter
 from sipa.energy.power_model import PowerModel
-from sipa.energy.selection import MEASURED
 from sipa.energy.source import MeterKind
 from sipa.errors import MeterError, TrialCrash, TrialError, TrialOutOfMemory, TrialOutputError
-from sipa.spec.model import MeasurementSpec, Scope
+from sipa.spec.model import MeasurementSpec
 from sipa.trial import Row
 
 DONE, FAILED = 0, 6
@@ -58,13 +56,14 @@ def open_meter(measurement: MeasurementSpec, root: Path, *, trace_s: float | Non
         raise MeterError(f"measurement.meter = {[kind.value for kind in asked]}: {error}") from error
 
 
-def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:
+def run_order(path: Path, *, messages: IO[str], lifeline: int | None, bmc: Path | None = None) -> int:
     """Run the trial in an order file and write its findings beside it.
 
     Args:
         path: `trial.json`.
         messages: where progress goes, one JSON object a line.
         lifeline: descriptor whose end-of-file ends this process; None by hand.
+        bmc: the program that asks the BMC, right after the inference window; None asks nobody.
 
     Returns:
         The process' exit code: 0, or 6 when the findings hold an error.
@@ -72,7 +71,7 @@ def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:
     end_with(lifeline)
     order = read_order(path)
     try:
-        findings = _measure(order, messages)
+        findings = _measure(order, messages, bmc)
         code = DONE
     except Exception as error:  # noqa: BLE001 whatever a workload raises is the trial's failure, told to the worker
         traceback.print_exc()
@@ -85,28 +84,16 @@ def run_order(path: Path, *, messages: IO[str], lifeline: int | None) -> int:
     return code
 
 
-def _measure(order: TrialOrder, messages: IO[str]) -> dict[str, Any]:
+def _measure(order: TrialOrder, messages: IO[str], bmc: Path | None) -> dict[str, Any]:
     niceness = be_nice_to_nobody()
     run = implementation(order.trial.treatment.kind)
     with open_meter(order.measurement, order.root, trace_s=TRACE_S) as meter:
-        recorder = TrialRecorder(
-            meter, root=order.root, session=os.getsid(0), messages=messages, dcmi=_dcmi(order, meter)
-        )
+        sensor = None if bmc is None else DcmiSensor(program=bmc)
+        recorder = TrialRecorder(meter, root=order.root, session=os.getsid(0), messages=messages, dcmi=sensor)
         if niceness:
             recorder.flag(f"niceness: the trial ran at {niceness}, because this user may not lower it to 0")
         found = run(order, recorder)
     return _findings(found, recorder)
-
-
-def _dcmi(order: TrialOrder, meter: EnergyMeter) -> DcmiSensor | None:
-    """The BMC, where there is one and RAPL is compared with it."""
-    if meter.kind not in MEASURED or order.measurement.scope is Scope.PROCESS:
-        return None
-    try:
-        return dcmi.find(order.root)
-    except MeterError:
-        # `sipa-cluster doctor --node` says why; most machines have none.
-        return None
 
 
 def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
@@ -131,6 +118,7 @@ def _findings(found: Findings, recorder: TrialRecorder) -> dict[str, Any]:
         "valid": is_valid(measured.window),
         "unsteady": found.unsteady,
         "disagreements": list(measured.window.disagreements),
+        "bmc_hung": measured.node is not None and measured.node.timed_out,
     }
 
 

@@ -127,7 +127,7 @@ def judge(result: ControlResult, *, earlier: Iterable[ControlResult], peers: Ite
         where = "; ".join(band.compare(value) for band in outside)
         return Verdict(outside=True, doubtful=True, text=f"{value:.5g} J, {where}", cure=_cure(result))
     where = "; ".join(band.compare(value) for band in bands)
-    return Verdict(outside=False, doubtful=False, text=where or "no other control to compare with yet")
+    return Verdict(outside=False, doubtful=False, text=where or "too few other controls to compare with yet")
 
 
 def load(folder: str | Path) -> list[ControlResult]:

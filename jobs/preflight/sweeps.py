@@ -74,7 +74,7 @@ def _knobs(root: Path) -> Check:
         found, cure, commands = cured(str(error))
         return _check(name, CheckState.WARN, found, why, cure, *commands)
     if pid is not None:
-        return _check(name, CheckState.INFO, f"set by a sweep that runs{f' (process {pid})' if pid else ''}", why)
+        return _check(name, CheckState.INFO, f"used by a sweep that runs{f' (process {pid})' if pid else ''}", why)
     if not left:
         return _check(name, CheckState.OK, "nothing left behind by a sweep", why)
     said, cure = f"a sweep that was killed left {_settings(left)}", "put back what was there before:"

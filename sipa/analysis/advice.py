@@ -41,7 +41,7 @@ def _doubtful(summary: SweepSummary) -> Iterator[str]:
 def _remarked(summary: SweepSummary) -> Iterator[str]:
     if summary.remarks:
         listed = ", ".join(f"{name} ({count} of {summary.n})" for name, count in summary.remarks.items())
-        yield f"Averaged rows have remarks: {listed}. The report lists them; gates = 'refuse' would fail such trials."
+        yield f"Averaged rows have remarks: {listed}. The report says what they mean."
 
 
 def _missing(summary: SweepSummary) -> Iterator[str]:

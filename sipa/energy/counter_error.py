@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from sipa.energy.readings import DomainKind
 from sipa.errors import MeterError
 
+_NAMED = 4
+
 
 class CounterError(MeterError):
     """One counter that cannot be used.
@@ -33,4 +35,9 @@ def by_cause(problems: Iterable[CounterError]) -> str:
     paths: dict[str, list[str]] = {}
     for problem in problems:
         paths.setdefault(problem.cause, []).append(problem.path)
-    return "\n".join(f"{', '.join(files)}: {cause}" for cause, files in paths.items())
+    return "\n".join(f"{_named(files)}: {cause}" for cause, files in paths.items())
+
+
+def _named(files: list[str]) -> str:
+    """Not all of them where there are many: a server of eight dies has sixteen counters, all in one place."""
+    return ", ".join(files) if len(files) <= _NAMED else f"{files[0]} and {len(files) - 1} more"

@@ -57,12 +57,14 @@ class DcmiReading:
         period_s: the time to which the BMC's own minimum, maximum and mean belong (DCMI 1.5, 6.6.1); not the
             averaging of `power_w`, and not to be relied on (nodes that say 1 s show the extremes of months).
         reason: why a number is None; None if both are there.
+        timed_out: it did not answer at all.
     """
 
     power_w: int | None
     inlet_c: float | None
     period_s: float | None
     reason: str | None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class DcmiSensor:
         deadline = time.monotonic() + self.timeout_s
         answer = _ask(self.program, _POWER[self.program.name], deadline)
         if answer is None:
-            return _unknown(f"{self.program}: the BMC did not answer within {self.timeout_s:g} s")
+            return _unknown(f"{self.program}: the BMC did not answer within {self.timeout_s:g} s", timed_out=True)
         reading = parse_power(answer.text) if answer.code == 0 else _unknown(_complaint(self.program, answer))
         inlet_c, reason = self._inlet(deadline)
         reasons = [each for each in (reading.reason, reason) if each]
@@ -202,8 +204,8 @@ def _judged(power_w: int, period_s: float, state: str, *, active: str) -> DcmiRe
     )
 
 
-def _unknown(reason: str) -> DcmiReading:
-    return DcmiReading(power_w=None, inlet_c=None, period_s=None, reason=reason)
+def _unknown(reason: str, *, timed_out: bool = False) -> DcmiReading:
+    return DcmiReading(power_w=None, inlet_c=None, period_s=None, reason=reason, timed_out=timed_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

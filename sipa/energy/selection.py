@@ -7,6 +7,7 @@ before it can be used; a misspelt name is an error even if the next one would do
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import assert_never
 
@@ -97,8 +98,14 @@ def _kinds(names: Sequence[str] | None) -> tuple[MeterKind, ...]:
     if not asked:
         raise MeterError("no energy meter was named")
     if unknown := [name for name in asked if name not in list(MeterKind)]:
-        raise MeterError(f"unknown meter {', '.join(map(repr, unknown))}: there are {', '.join(MeterKind)}")
+        there_are = f"there are {', '.join(MeterKind)}{_did_you_mean(unknown[0])}"
+        raise MeterError(f"unknown meter {', '.join(map(repr, unknown))}: {there_are}")
     return tuple(dict.fromkeys(map(MeterKind, asked)))
+
+
+def _did_you_mean(name: object) -> str:
+    near = get_close_matches(str(name), list(MeterKind), n=1)
+    return f". Did you mean '{near[0]}'?" if near else ""
 
 
 def _open(kind: MeterKind, root: Path, clock: Clock, model: PowerModel | None) -> Source:

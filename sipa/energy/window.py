@@ -40,7 +40,7 @@ class Flag(StrEnum):
     """Another source that read the same counters in the same window says something else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DomainEnergy:
     """Energy of one domain in one window.
 
@@ -61,6 +61,12 @@ class DomainEnergy:
     reason: str | None = None
     flags: tuple[Flag, ...] = ()
     uncertainty_j: float | None = None
+
+    def __repr__(self) -> str:
+        """Short, for notebooks: the counter's own fields are in `domain`."""
+        bound = f" ± {self.uncertainty_j:.2g} J" if self.uncertainty_j else ""
+        quality = () if self.joules is None else (self.quality,)
+        return f"<{', '.join((f'{self.domain.id} {_joules(self.joules)}{bound}', *quality, *self.flags))}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

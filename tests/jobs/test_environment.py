@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.environment import code_version, differing, fingerprint, identify
+from jobs.environment import code_version, differing, environment_id, fingerprint, identify
 from jobs.host import knobs
 from tests.jobs.host_tree import CPU, HostTree
 from tests.jobs.orders import measurement
@@ -163,3 +163,9 @@ _VALUES = st.recursive(
 @given(st.dictionaries(st.text(min_size=1, max_size=3), _VALUES, max_size=4))
 def test_nothing_differs_from_itself(values: dict[str, Any]) -> None:
     assert differing(values, json.loads(json.dumps(values))) == []
+
+
+def test_what_only_root_can_read_makes_no_other_environment() -> None:
+    one = {"cpu_model": "x", "energy_filter": None}
+    assert environment_id(one) == environment_id({**one, "energy_filter": False})
+    assert environment_id(one) != environment_id({**one, "cpu_model": "y"})

@@ -49,6 +49,14 @@ def after(gates: Gates = Gates.FLAG, *, row: dict[str, Any] | None = None, **see
 
 
 @pytest.mark.parametrize("gates", Gates)
+def test_programs_in_an_idle_window_are_told_and_never_refused(gates: Gates) -> None:
+    net = {"energy_net_j": 2000.0}
+    (flag,) = after(gates, row=net, idle_foreign_cores=(0.01, None, 1.3))
+    assert flag.startswith("idle: programs used 1.3 cores in an idle window")
+    assert after(gates, row=net, idle_foreign_cores=(0.01, None)) == after(gates, idle_foreign_cores=(1.3,)) == []
+
+
+@pytest.mark.parametrize("gates", Gates)
 def test_a_quiet_trial_trips_nothing(gates: Gates) -> None:
     assert after(gates) == []
     nothing_known = dict.fromkeys(["throttle_events", "power_limit_events", "power_node_dcmi_w"])

@@ -26,3 +26,12 @@ def test_what_cannot_be_read_is_null(tmp_path: Path) -> None:
     state = host_state.read(tmp_path)
     assert state.temperature_c is state.throttle_events is state.oom_kills is None
     assert set(host_state.columns(state, state).values()) == {None}
+
+
+def test_a_processor_without_thermal_zones_has_sensors(tmp_path: Path) -> None:
+    for index, (driver, millidegrees) in enumerate([("nvme", 99000), ("k10temp", 61250), ("k10temp", 58000)]):
+        folder = tmp_path / f"sys/class/hwmon/hwmon{index}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(f"{driver}\n")
+        (folder / "temp1_input").write_text(f"{millidegrees}\n")
+    assert host_state.temperature_c(tmp_path) == 61.25

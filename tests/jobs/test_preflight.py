@@ -249,7 +249,7 @@ def test_knobs_in_use_and_left_behind(tmp_path: Path) -> None:
         (journal,) = tree.path("run/lock").glob("*.jsonl")
         kept = journal.read_bytes()
         seen = found(tree)["knobs"]
-        assert (seen.state, seen.found) == (CheckState.INFO, f"set by a sweep that runs (process {os.getpid()})")
+        assert (seen.state, seen.found) == (CheckState.INFO, f"used by a sweep that runs (process {os.getpid()})")
     assert found(tree)["knobs"].state is CheckState.OK
     tree.set_governor("performance")
     journal.write_bytes(kept)

@@ -84,6 +84,20 @@ def test_the_bmc_is_asked_after_the_window(tree: HostTree, tmp_path: Path) -> No
     assert asked[0] < float((tmp_path / "ended").read_text()) < asked[1]
 
 
+@pytest.mark.slow
+def test_a_bmc_that_hangs_is_asked_no_more(tree: HostTree, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    hang = f'echo >> {asked}; [ "$(wc -l < {asked})" -gt 1 ] && exec sleep 60\n'
+    program(tree.root, hang + answers(power="ipmitool-1.8.18"))
+    order = trial(tree, tmp_path, "time.sleep(.2)")
+    with LiveFeeder(tree.powercap, POWER_W), session(order, tmp_path / "lock") as held:
+        first, questions = measured(order, held).row, len(asked.read_text())
+        second = measured(order, held).row
+    assert any("did not answer within" in flag for flag in first["flags"])
+    assert [flag.partition(":")[0] for flag in second["flags"]] == ["node power unavailable"]
+    assert len(asked.read_text()) == questions
+
+
 def test_rapl_above_the_node_is_flagged_and_never_refused(tree: HostTree, tmp_path: Path) -> None:
     program(tree.root, answers(power="ipmitool-1.8.19"))
     row = row_of(trial(tree, tmp_path, "time.sleep(.3)", gates=Gates.REFUSE), tree, dict.fromkeys(POWER_W, 100.0))

@@ -43,7 +43,7 @@ class TestOwnBand:
         verdict = judge(control(500.0, NOW), earlier=[control(e, n) for n, e in enumerate(earlier)], peers=())
         assert not verdict.outside
         assert not verdict.doubtful
-        assert verdict.text == "no other control to compare with yet"
+        assert verdict.text == "too few other controls to compare with yet"
 
     @given(energies, st.floats(-0.2, 0.2))
     def test_the_band(self, middle: float, off: float) -> None:
@@ -105,7 +105,7 @@ def test_no_joule_at_all_is_no_energy() -> None:
     still = [control(0.0, n) for n in range(3)]
     verdict = judge(control(0.0, NOW), earlier=still, peers=[control(0.0, n, node=f"n{n + 2}") for n in range(3)])
     assert (verdict.outside, verdict.doubtful) == (False, True)
-    assert judge(control(100.0, NOW), earlier=still, peers=()).text == "no other control to compare with yet"
+    assert judge(control(100.0, NOW), earlier=still, peers=()).text == "too few other controls to compare with yet"
 
 
 def test_no_energy_is_doubtful_and_never_outside() -> None:

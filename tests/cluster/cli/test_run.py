@@ -77,7 +77,7 @@ def test_too_many_failures_is_exit_7(invoke: Invoke) -> None:
     Path("fast.toml").write_text(fast(command="false {x}", retries=0))
     said = invoke("run", "fast.toml", "--max-failures", "1")
     assert said.exit_code == 7
-    assert "drain 1 trials failed for good" in said.stderr
+    assert "drain 1 trial failed for good" in said.stderr
     assert "5 trials left" in said.stderr
 
 

@@ -79,7 +79,10 @@ def test_the_model_needs_its_watts(tree: PowercapTree) -> None:
 
 @pytest.mark.parametrize("names", [("powrcap", "model"), ("powercap", "MODEL")])
 def test_a_misspelt_name_lets_nothing_else_win(tree: PowercapTree, names: tuple[str, ...]) -> None:
-    with pytest.raises(MeterError, match=r"unknown meter '(powrcap|MODEL)': there are powercap, perf, model"):
+    with pytest.raises(
+        MeterError,
+        match=r"'(powrcap|MODEL)': there are powercap, perf, model, none(. Did you mean 'powercap'\?)?$",
+    ):
         EnergyMeter(names, root=tree.root, model=MODEL)
 
 

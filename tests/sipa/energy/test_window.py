@@ -117,3 +117,8 @@ def test_text_and_plain_data() -> None:
 @pytest.mark.parametrize("kind", DomainKind)
 def test_only_packages_and_dram_count(kind: DomainKind) -> None:
     assert kind.counted == (kind in {DomainKind.PACKAGE, DomainKind.DRAM})
+
+
+def test_a_domain_is_short_in_a_notebook() -> None:
+    assert repr(part("pkg0", DomainKind.PACKAGE, 0, 100.0)) == "<pkg0 100 J ± 0.5 J, measured>"
+    assert repr(part("dram0", DomainKind.DRAM, 0, None)) == "<dram0 unavailable>"
