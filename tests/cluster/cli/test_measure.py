@@ -26,19 +26,14 @@ def tree(tmp_path: Path) -> PowercapTree:
 @contextlib.contextmanager
 def started(tree: PowercapTree, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """`measure` in a session of its own, of which nothing is left afterwards."""
-    # Where SIGINT is ignored, as in a job that a script put into the background, it stays so for what is started.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cluster.cli", "measure", "--root", str(tree.root), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cluster.cli", "measure", "--root", str(tree.root), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     with process:
         try:
             yield process
