@@ -1,4 +1,4 @@
-"""What holds for every test: Ctrl-C means what it means to a user, also where the tests were started in the background."""
+"""What holds for every test: Ctrl-C means what it means to a user, also where tests were started in the background."""
 
 import signal
 
