@@ -12,7 +12,7 @@ from typing import Any
 from jobs import host_state
 from jobs.environment import available_cpus
 from jobs.host_state import HostState
-from jobs.order import TrialOrder, write_order
+from jobs.order import TRIAL_ORDERS, TrialOrder
 from jobs.perf_stat import PerfStat
 from jobs.watch import Ended, watch
 from sipa.energy.dcmi import DcmiSensor
@@ -61,7 +61,7 @@ def run_process(
     Raises:
         TrialError: it gave no findings, and why.
     """
-    write_order(order)
+    TRIAL_ORDERS.write(order, order.file)
     began = host_state.read(order.root)
     command = [sys.executable, "-P", "-u", "-m", "jobs", "run", str(order.file), "--lifeline"]
     command += ["--bmc", str(bmc.program)] if bmc is not None else []

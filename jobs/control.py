@@ -13,14 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from jobs.environment import available_cpus
 from jobs.lock import exclusive
+from jobs.order_file import OrderFile
 from jobs.session import Session
 from jobs.watch import Ended, Progress, watch
 from sipa.control import ControlResult
-from sipa.errors import SipaError, TrialError, TrialTimeout, UsageError
+from sipa.errors import SipaError, TrialError, TrialTimeout
 from sipa.spec.model import MeasurementSpec
 
 VERSION = 1
@@ -154,27 +153,12 @@ def result(
     )
 
 
-def read_control_order(path: Path) -> ControlOrder:
-    """The order in a file.
-
-    Raises:
-        UsageError: the file is missing or no order.
-    """
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: not a control order: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-_ADAPTER = TypeAdapter(ControlOrder)
+CONTROL_ORDERS = OrderFile(ControlOrder, "control order")
+"""The files of control orders."""
 
 
 def _process(order: ControlOrder, session: Session, say: Callable[..., None], lock: int) -> Ended:
-    order.workspace.mkdir(parents=True, exist_ok=True)
-    order.file.write_bytes(_ADAPTER.dump_json(order, indent=1))
+    CONTROL_ORDERS.write(order, order.file)
     return watch(
         [sys.executable, "-P", "-u", "-m", "jobs", "control", str(order.file), "--lifeline"],
         log=order.log,

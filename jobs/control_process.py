@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from jobs import host_state
-from jobs.control import WEIGHTS, Amounts, ControlOrder, amounts, control_id, has_net, read_control_order
+from jobs.control import CONTROL_ORDERS, WEIGHTS, Amounts, ControlOrder, amounts, control_id, has_net
 from jobs.own_process import be_nice_to_nobody, end_with
 from jobs.trial_process import DONE, FAILED, open_meter
 from sipa.energy.window import EnergyWindow, Flag
@@ -42,7 +42,7 @@ def run_control_order(path: Path, *, messages: IO[str], lifeline: int | None) ->
     Returns:
         The process' exit code: 0, or 6 when the findings hold a reason.
     """
-    order = read_control_order(path)
+    order = CONTROL_ORDERS.read(path)
     try:
         be_nice_to_nobody()
         found = _measure(order, messages, lifeline)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from sipa.errors import UsageError
+from jobs.order_file import OrderFile
 from sipa.spec.model import CommandOutput, MeasurementSpec
 from sipa.trial import Trial
 
@@ -65,26 +63,5 @@ class TrialOrder:
         return self.workspace / "predictions.parquet"
 
 
-_ADAPTER = TypeAdapter(TrialOrder)
-
-
-def write_order(order: TrialOrder) -> None:
-    """Write the order into its workspace, which is made."""
-    order.workspace.mkdir(parents=True, exist_ok=True)
-    order.file.write_bytes(_ADAPTER.dump_json(order, indent=1))
-
-
-def read_order(path: Path) -> TrialOrder:
-    """The order in a file.
-
-    Raises:
-        UsageError: the file is missing or no order.
-    """
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}: not a trial order: {place}: {first['msg']}") from error
+TRIAL_ORDERS = OrderFile(TrialOrder, "trial order")
+"""The files of trial orders."""

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.order import TrialOrder, read_order
+from jobs.order import TRIAL_ORDERS, TrialOrder
 from jobs.own_process import be_nice_to_nobody, end_with
 from jobs.recorder import Phase, TrialRecorder
 from jobs.rows import (
@@ -69,7 +69,7 @@ def run_order(path: Path, *, messages: IO[str], lifeline: int | None, bmc: Path 
         The process' exit code: 0, or 6 when the findings hold an error.
     """
     end_with(lifeline)
-    order = read_order(path)
+    order = TRIAL_ORDERS.read(path)
     try:
         findings = _measure(order, messages, bmc)
         code = DONE

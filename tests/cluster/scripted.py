@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from cluster.controls import Past, due
 from cluster.workers import Message, Order
 from jobs.control import ControlOrder
 from jobs.order import TrialOrder
@@ -13,6 +14,9 @@ from sipa.columns import SCHEMA_VERSION
 from sipa.control import ControlResult
 from sipa.energy.source import MeterKind
 from sipa.trial import Outcome, Row, TrialFailure, TrialResult, digest
+
+CONTROL = "control"
+"""What a control is called in a list of what ran."""
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _CONTROLS = count()
@@ -150,3 +154,17 @@ class ScriptedWorkers:
         if isinstance(message.content, ControlResult):
             return control_of(self.controls[-1], None, "stopped at once on request")
         return failure_of(self.orders[-1], "TrialError")
+
+
+def what_runs(repetitions: Sequence[int]) -> list[int | str]:
+    """A node's whole session: repetitions of trials and controls, in order."""
+    past, left, ran = Past(), list(repetitions), list[int | str]()
+    while True:
+        if due(past, left[0] if left else None, draining=False) is not None:
+            past = past.after_control()
+            ran.append(CONTROL)
+        elif left:
+            ran.append(left.pop(0))
+            past = past.after_trial(int(ran[-1]))
+        else:
+            return ran

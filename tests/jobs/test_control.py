@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.control import Amounts, ControlOrder, amounts, control_id, has_net, read_control_order, result, run_control
+from jobs.control import CONTROL_ORDERS, Amounts, ControlOrder, amounts, control_id, has_net, result, run_control
 from jobs.control_process import prepare
 from jobs.cooldown import cool_down
 from jobs.environment import available_cpus
@@ -260,11 +260,11 @@ class TestOrders:
         order = control_order(tmp_path, tree.root, 0.05)
         with LiveFeeder(tree, POWER_W), opened(order, tmp_path) as session:
             run_control(order, session, lambda _: None)
-        assert read_control_order(order.file) == order
+        assert CONTROL_ORDERS.read(order.file) == order
 
     def test_what_is_no_order_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text("{}")
         with pytest.raises(UsageError, match=r"x\.json: not a control order: session_id"):
-            read_control_order(tmp_path / "x.json")
+            CONTROL_ORDERS.read(tmp_path / "x.json")
         with pytest.raises(UsageError, match="cannot be read"):
-            read_control_order(tmp_path / "y.json")
+            CONTROL_ORDERS.read(tmp_path / "y.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.order import read_order, write_order
+from jobs.order import TRIAL_ORDERS
 from jobs.workload import implementation, kinds
 from sipa.errors import UsageError
 from sipa.workloads import WORKLOADS
@@ -21,9 +21,9 @@ def test_every_kind_that_is_declared_has_an_implementation() -> None:
 
 def test_an_order_comes_back_as_it_was_written(tmp_path: Path) -> None:
     order = command_order(tmp_path, "true {x} {y}", parameters={"x": 1, "y": True, "z": 0.5, "t": "1"})
-    write_order(order)
-    assert read_order(order.file) == order
-    assert {name: type(value) for name, value in read_order(order.file).trial.treatment.parameters.items()} == {
+    TRIAL_ORDERS.write(order, order.file)
+    assert TRIAL_ORDERS.read(order.file) == order
+    assert {name: type(value) for name, value in TRIAL_ORDERS.read(order.file).trial.treatment.parameters.items()} == {
         "command": str,
         "x": int,
         "y": bool,
@@ -38,7 +38,7 @@ def test_a_file_that_is_no_order_is_refused_by_name(tmp_path: Path, content: str
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match=r"trial\.json"):
-        read_order(path)
+        TRIAL_ORDERS.read(path)
     ended = subprocess.run(
         [sys.executable, "-m", "jobs", "run", str(path)], capture_output=True, text=True, check=False
     )
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_order_is_refused_by_name(tmp_path: Path, content: str
 
 def test_a_trial_runs_by_hand(tmp_path: Path) -> None:
     order = command_order(tmp_path, f"{sys.executable} -c pass")
-    write_order(order)
+    TRIAL_ORDERS.write(order, order.file)
     ended = subprocess.run(
         [sys.executable, "-m", "jobs", "run", str(order.file)], capture_output=True, text=True, check=False
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.order import write_order
+from jobs.order import TRIAL_ORDERS
 from jobs.protocol import run_trial
 from jobs.trial_process import as_trial_error
 from jobs.watch import Progress
@@ -243,12 +243,12 @@ def test_a_trial_dies_with_the_worker_that_watches_it(tmp_path: Path) -> None:
     script = tmp_path / "long.py"
     script.write_text(f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(99)")
     order = command_order(tmp_path, f"{sys.executable} long.py")
-    write_order(order)
+    TRIAL_ORDERS.write(order, order.file)
     code = (
         "from pathlib import Path; import threading\n"
-        "from jobs.order import read_order; from tests.jobs.running import session\n"
+        "from jobs.order import TRIAL_ORDERS; from tests.jobs.running import session\n"
         "from jobs.protocol import run_trial\n"
-        f"order = read_order(Path({str(order.file)!r}))\n"
+        f"order = TRIAL_ORDERS.read(Path({str(order.file)!r}))\n"
         f"with session(order, Path({str(tmp_path / 'lock')!r})) as held:\n"
         "    run_trial(order, held, lambda p: None)"
     )
