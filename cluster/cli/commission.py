@@ -85,7 +85,7 @@ def _commission(root: Path, out: Path | None, *, quick: bool, max_stress: float 
     require_counters(root)
     identity = identify(root)
     kept = registry.folder_for(str(identity.columns["node_uid"]), root)
-    folders = [kept] if out is None else [kept, registry.writable(out)]
+    folders = [kept] if out is None else [kept, registry.writable(out, "name another with --out")]
     lengths = QUICK if quick else FULL
     request = Request(
         node=_hostname(),

@@ -77,11 +77,15 @@ def folder_for(node_uid: str, root: Path = Path("/")) -> Path:
     Raises:
         ResultsError: it cannot be written.
     """
-    return writable(_own(root) / node_uid)
+    return writable(_own(root) / node_uid, "set XDG_STATE_HOME to one that is")
 
 
-def writable(folder: Path) -> Path:
+def writable(folder: Path, cure: str) -> Path:
     """Make a folder and see that it takes files: better known before the hour than after it.
+
+    Args:
+        folder: where files are to go.
+        cure: another place, and how it is named.
 
     Raises:
         ResultsError: it does not.
@@ -94,7 +98,7 @@ def writable(folder: Path) -> Path:
     except OSError as error:
         raise ResultsError(
             f"{folder}: the commissioning could not be kept there: {error.strerror}. "
-            f"Cure: make the folder writable, or set XDG_STATE_HOME to one that is"
+            f"Cure: make the folder writable, or {cure}"
         ) from error
     return folder
 
