@@ -36,6 +36,8 @@ INSTALL_CURE = 'sudo apt install "linux-tools-$(uname -r)" (Ubuntu) or linux-per
 _PMU = "sys/bus/event_source/devices/power/events"
 _FOLDERS = ("usr/bin", "usr/sbin", "bin")
 _PROBE_S = 30.0
+_PROBES = ("0.2", "1")
+"""Seconds that a command lasts which only shows whether perf counts."""
 
 _OUTER = """\
 status=$1; shift
@@ -143,18 +145,26 @@ def _probe(perf: PerfStat) -> None:
     with tempfile.TemporaryDirectory(prefix="sipa-perf-") as folder:
         output = Path(folder) / "perf.csv"
         try:
-            ended = subprocess.run(
-                perf.wrap(["true"], output),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PROBE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise MeterError(f"{perf.program}: did not end within {_PROBE_S:g} s") from None
-        if ended.returncode != 0:
-            raise MeterError(f"{perf.program}: {_why(ended.stderr.decode(errors='replace'), ended.returncode)}")
-        perf.read(output)
+            _count(perf, _PROBES[0], output)
+        except MeterError:
+            # perf prints nothing of a command that ends before perf begins to wait for it, as on a busy machine.
+            _count(perf, _PROBES[1], output)
+
+
+def _count(perf: PerfStat, seconds: str, output: Path) -> None:
+    try:
+        ended = subprocess.run(
+            perf.wrap(["sleep", seconds], output),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MeterError(f"{perf.program}: did not end within {_PROBE_S:g} s") from None
+    if ended.returncode != 0:
+        raise MeterError(f"{perf.program}: {_why(ended.stderr.decode(errors='replace'), ended.returncode)}")
+    perf.read(output)
 
 
 def _why(said: str, code: int) -> str:

@@ -11,7 +11,6 @@ from jobs.host import journal
 from jobs.host.journal import EVERYBODY, Entry
 from jobs.host.lock import NAME, folder_of, opened
 from jobs.host.settings import Setting, place, write
-from jobs.sysfs import text
 from sipa.errors import HostError
 
 
@@ -118,5 +117,13 @@ def _to_restore(entries: Sequence[Entry], root: Path) -> tuple[Setting, ...]:
     return tuple(
         Setting(path=each.setting.path, old=each.setting.wanted, wanted=each.setting.old)
         for each in reversed(entries)
-        if each.boot_id == boot and text(place(root, each.setting.path)) == each.setting.wanted
+        if each.boot_id == boot and _is_as_set(place(root, each.setting.path), each.setting.wanted)
     )
+
+
+def _is_as_set(path: Path, wanted: str) -> bool:
+    """Whether a knob still says what the session set; an empty one was being set when the session was killed."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() in (wanted, "")
+    except OSError:
+        return False

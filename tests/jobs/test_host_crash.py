@@ -157,3 +157,13 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         restore_left_behind(tree.root)
         assert as_before(tree)
         assert not journals(tree)
+
+
+def test_killed_between_emptying_a_file_and_writing_it(tmp_path: Path) -> None:
+    """A made tree has such a moment; /sys has none."""
+    tree = HostTree(tmp_path)
+    abandoned(tree)
+    next(tree.root.glob("sys/devices/system/cpu/cpufreq/policy*/scaling_governor")).write_text("")
+    restore_left_behind(tree.root)
+    assert as_before(tree)
+    assert not journals(tree)
