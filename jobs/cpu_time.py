@@ -15,7 +15,8 @@ from jobs.processes import Process, command_of, processes
 from sipa.energy.power_model import read_cpu_times
 from sipa.errors import MeterError
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+"""A clock tick, the resolution of what is counted here."""
 
 _RAY_NAMES = ("raylet", "gcs_server")
 _RAY_PREFIXES = ("ray::", "ray-")
@@ -62,9 +63,9 @@ class CpuUse:
 
 def read(root: Path, session: int) -> CpuTimes:
     """CPU times now: the machine's below `root`, those of processes from the real /proc."""
-    busy, total = _machine(root / "proc/stat")
+    busy, total = machine_s(root)
     own_ticks, ray = _of_processes(processes(), session)
-    return CpuTimes(busy_s=busy, total_s=total, own_s=own_ticks * _TICK_S, ray_s=ray)
+    return CpuTimes(busy_s=busy, total_s=total, own_s=own_ticks * TICK_S, ray_s=ray)
 
 
 def between(begin: CpuTimes, end: CpuTimes) -> CpuUse:
@@ -104,13 +105,14 @@ def _of_processes(found: Iterable[Process], session: int) -> tuple[int, dict[_Ke
         if process.session == session:
             own_ticks += process.cpu_ticks
         elif is_ray(process.name, partial(command_of, process.pid)):
-            ray[process.pid, process.started_ticks] = process.own_ticks * _TICK_S
+            ray[process.pid, process.started_ticks] = process.own_ticks * TICK_S
     return own_ticks, ray
 
 
-def _machine(stat: Path) -> tuple[float | None, float | None]:
+def machine_s(root: Path) -> tuple[float | None, float | None]:
+    """Seconds since boot of all CPUs together, busy and in all; None where unreadable."""
     try:
-        ticks = read_cpu_times(stat)
+        ticks = read_cpu_times(root / "proc/stat")
     except MeterError:
         return None, None
-    return ticks.busy * _TICK_S, ticks.total * _TICK_S
+    return ticks.busy * TICK_S, ticks.total * TICK_S

@@ -21,7 +21,6 @@ PARANOID_CURE = "sudo sysctl kernel.perf_event_paranoid=0 (once per boot), or ru
 """What lets a user count events of the whole machine."""
 
 _STALLED_S = 1.0
-_ROUNDING_J = 0.005
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TIMESTAMP = re.compile(r" *\d+\.\d{9}")
 
@@ -43,11 +42,6 @@ class PerfStatEnergy:
     duration_s: float | None
     intervals: int
     reasons: tuple[str, ...] = ()
-
-    @property
-    def rounding_j(self) -> float:
-        """Bound of what the two decimals of every interval can add up to, for each of the numbers."""
-        return self.intervals * _ROUNDING_J
 
 
 def parse(

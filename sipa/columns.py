@@ -122,7 +122,11 @@ def _energy() -> Iterator[Column]:
         ("power_total_w", "W", "energy_total_j / window"),
         ("power_idle_total_w", "W", "the same domains in the idle windows before and after"),
         ("power_idle_drift_w", "W", "idle power after less idle power before; null with fewer than two idle windows"),
-        ("power_node_dcmi_w", "W", "the whole node's, by the BMC (DCMI) right after the window: whole watts, averaged"),
+        (
+            "power_node_dcmi_w",
+            "W",
+            "the whole node's, by the BMC (DCMI) after the window: whole watts; null without one or with scope process",
+        ),
     )
     for socket in range(SOCKETS):
         yield from _columns(

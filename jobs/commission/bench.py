@@ -1,6 +1,5 @@
 """What every step of commissioning measures with: meter, clock, a way to wait, a way to say how far it is."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,9 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from jobs.commission.load import Load, available
+from jobs.cpu_time import machine_s
 from sipa.energy.meter import EnergyMeter
-from sipa.energy.power_model import read_cpu_times
-from sipa.errors import MeterError
 
 _LOOK_S = 1.0
 
@@ -89,12 +87,8 @@ class Busy:
 
 def busy(root: Path) -> Busy:
     """CPU times now."""
-    tick_s = 1 / os.sysconf("SC_CLK_TCK")
-    try:
-        found = read_cpu_times(root / "proc/stat")
-    except MeterError:
-        return Busy(all_s=None, total_s=None, own_s=time.process_time())
-    return Busy(all_s=found.busy * tick_s, total_s=found.total * tick_s, own_s=time.process_time())
+    all_s, total_s = machine_s(root)
+    return Busy(all_s=all_s, total_s=total_s, own_s=time.process_time())
 
 
 def others_cores(begin: Busy, end: Busy, duration_s: float) -> float | None:

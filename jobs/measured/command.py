@@ -20,7 +20,7 @@ from jobs.measured.foreground import Ended
 from sipa.energy.dcmi import DcmiReading, DcmiSensor
 from sipa.energy.dcmi import find as find_dcmi
 from sipa.energy.meter import EnergyMeter
-from sipa.energy.power_model import PowerModel, read_cpu_times
+from sipa.energy.power_model import PowerModel
 from sipa.energy.source import MeterKind
 from sipa.energy.window import EnergyWindow
 from sipa.errors import HostError, MeterError
@@ -29,9 +29,8 @@ from sipa.trial import Row
 METERS = (MeterKind.POWERCAP, MeterKind.PERF)
 """What is used when nothing is asked for: the first that can be, the other as a check; never the model."""
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
-CPU_USE_FROM_S = 10 * _TICK_S
+CPU_USE_FROM_S = 10 * cpu_time.TICK_S
 """Shorter runs have no CPU use: /proc/stat counts in ticks, and one more or less would be most of it."""
 
 Say = Callable[[str], None]
@@ -211,11 +210,8 @@ def _cpu_times(root: Path, command_s: float) -> CpuTimes:
     """CPU times now, of which our own are this process' and what the command used until now."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     own_s = own.ru_utime + own.ru_stime + command_s
-    try:
-        ticks = read_cpu_times(root / "proc/stat")
-    except MeterError:
-        return CpuTimes(busy_s=None, total_s=None, own_s=own_s)
-    return CpuTimes(busy_s=ticks.busy * _TICK_S, total_s=ticks.total * _TICK_S, own_s=own_s)
+    busy_s, total_s = cpu_time.machine_s(root)
+    return CpuTimes(busy_s=busy_s, total_s=total_s, own_s=own_s)
 
 
 def _use(begin: CpuTimes, end: CpuTimes, length_s: float) -> CpuUse:
